@@ -199,6 +199,7 @@ def check_plausibility(model: Model, document: Document) -> None:
     check_scenarios(model, document)
     _check_services(model, document)
     _check_limits_of_services(model, document)
+    _check_recovery(model, document)
     _check_operations(model, document)
     _check_rationing(model, document)
     _check_credits(model, document)
@@ -246,6 +247,12 @@ def _check_clusters(model: Model, document: Document) -> None:
         if not cluster.setpoint_c < cluster.throttle_c < cluster.shutdown_c:
             found = f"{cluster.setpoint_c:g}, {cluster.throttle_c:g} and {cluster.shutdown_c:g} °C"
             document.complain(path, f"expected setpoint_c < throttle_c < shutdown_c, got {found}")
+        first_c = cluster.shutdown_c - cluster.shutdown_spread_c
+        if cluster.shutdown_spread_c and first_c <= max(cluster.throttle_c, cluster.restart_c):
+            message = (
+                f"racks shut down from {first_c:g} °C on, expected above throttle_c, restart_c"
+            )
+            document.complain((*path, "shutdown_spread_c"), message)
         if not cluster.setpoint_c <= cluster.restart_c < cluster.shutdown_c:
             found = f"{cluster.setpoint_c:g}, {cluster.restart_c:g} and {cluster.shutdown_c:g} °C"
             document.complain(path, f"expected setpoint_c ≤ restart_c < shutdown_c, got {found}")
@@ -276,6 +283,18 @@ def _check_plants(model: Model, document: Document) -> None:
             document.complain(
                 ("plants", name), "a primary plant needs units that are not on standby"
             )
+        most = sum(plant.existing.values()) + plant.max_added * len(plant.options)
+        if plant.restart_units > most:
+            message = f"{plant.restart_units} units are more than the {most} that it can have"
+            document.complain(("plants", name, "restart_units"), message)
+        usual = max((model.clusters[cluster].setpoint_c for cluster in plant.cools), default=0.0)
+        for unit in dict.fromkeys((*plant.existing, *plant.options)):
+            limit = model.cooling_units[unit].start_below_c
+            if limit is not None and limit < usual:
+                message = (
+                    f"never starts in `{name}`, whose clusters have set points of {usual:g} °C"
+                )
+                document.complain(("cooling_units", unit, "start_below_c"), message)
 
         planned = sum(
             count * model.cooling_units[unit].planned_outage_hours_per_year
@@ -328,6 +347,13 @@ def _check_services(model: Model, document: Document) -> None:
             have = sum(service.replicas.values())
             message = f"{service.needs_replicas} replicas are needed, {have} exist"
             document.complain(("services", name, "needs_replicas"), message)
+
+
+def _check_recovery(model: Model, document: Document) -> None:
+    for name, service in model.services.items():
+        if service.recovery_minutes and not (service.runs_on or service.replicas):
+            message = "has no effect on a service that neither runs on clusters nor has replicas"
+            document.complain(("services", name, "recovery_minutes"), message)
 
 
 def _check_limits_of_services(model: Model, document: Document) -> None:

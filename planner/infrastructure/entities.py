@@ -16,6 +16,7 @@ from planner.infrastructure.fields import (
     FilledTable,
     Flag,
     Hours,
+    Kelvin,
     LifeYears,
     Minutes,
     Name,
@@ -148,6 +149,17 @@ class Cluster(NamedEntity):
     states one."""
     restart_c: Celsius = 70.0
     """GPU temperature below which a cluster may restart after a shutdown."""
+    shutdown_spread_c: Kelvin = 0.0
+    """Degrees below and above `shutdown_c` over which racks shut down one after the other, as halls
+    heat unevenly; 0 means all at once."""
+    envelope_mw_per_k: Amount = 0.0
+    """Heat that the hall loses through walls and openings per degree above the ambient, and gains
+    below it."""
+    ventilation_mw_per_k: Amount = 0.0
+    """Heat that opened doors and emergency fans let out per degree above the ambient, once
+    operators have opened them."""
+    pull_down_c_per_minute: PositiveAmount | None = None
+    """Fastest cooling of a hot hall; none means as fast as the plant carries heat away."""
 
 
 class CoolingUnit(NamedEntity):
@@ -165,6 +177,9 @@ class CoolingUnit(NamedEntity):
     """Minutes from the start signal to full capacity."""
     restart_minutes: Minutes = 0.0
     """Minutes from the return of power until a running unit cools again."""
+    start_below_c: Celsius | None = None
+    """Temperature of the hottest cluster of its plant up to which a unit starts: with warmer water
+    its protection keeps it off; none means at any."""
     mode: Literal["running", "standby"] = "running"
     """Whether the unit runs all the time or is on standby."""
     power_mw_per_mw: Amount = 0.0
@@ -224,6 +239,10 @@ class Plant(NamedEntity):
     """Largest number of units of each type that may be added."""
     may_retire: Flag = False
     """Whether existing units may be retired; those that a scenario loses by type stay."""
+    start_interval_minutes: Minutes = 0.0
+    """Minutes between the starts of two units, also of those that stopped together."""
+    restart_units: Count = 0
+    """Units that carry heat before clusters that it cools restart after a shutdown."""
     depends_on: tuple[Name, ...] = ()
     """Services without which the plant does not run (controls, make-up water)."""
     buffer_mwh: Amount = 0.0
@@ -283,6 +302,9 @@ class Service(NamedEntity):
     """Time that one request holds a connection."""
     holds_while_waiting: Flag = True
     """Whether requests that wait for GPUs hold their connection."""
+    recovery_minutes: Minutes = 0.0
+    """Minutes of recovery (replay of logs, checks of data) after its clusters or the region of a
+    replica have been down, before it serves again."""
     failures_per_year: PerYear | None = None
     """Failures a year of the service as a whole, with all its replicas (software, configuration,
     data). They count towards availability and loss; none means unknown."""

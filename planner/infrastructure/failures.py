@@ -186,6 +186,17 @@ class OperationsOverride(Entity):
     """From then to the first action."""
     approval_minutes: Minutes | None = None
     """From the first action to the order of emergency capacity."""
+    standby_start_minutes: Minutes | None = None
+    """From the first action to the start of standby cooling that operators start."""
+    switch_off_minutes: Minutes | None = None
+    """From the first action to switching off GPUs that cannot be cooled."""
+    shedding_minutes: Minutes | None = None
+    """From the first action to shedding by priority and moving work off hot clusters, where
+    operators do that."""
+    ventilation_minutes: Minutes | None = None
+    """From the first action to opened doors and emergency fans."""
+    restart_minutes: Minutes | None = None
+    """From the first action to the restart of clusters that are off and have cooled down."""
     failover_minutes: Minutes | None = None
     """From a change of capacity to the load balancers acting on it."""
     priority_shedding: Literal["automatic", "operator", "none"] | None = None
@@ -198,6 +209,22 @@ class OperationsOverride(Entity):
     """Whether requests leave clusters hotter than the limit of their tier."""
     restart_check_minutes: Minutes | None = None
     """Checks before a cluster that was off takes requests again."""
+    restart_hold_minutes: Minutes | None = None
+    """Minutes for which a cluster has to be below `restart_c` before its checks begin."""
+    restart_gpus_per_hour: PositiveAmount | None = None
+    """GPUs of each cluster that people bring back in an hour after a shutdown or after switching
+    them off; none means all at once."""
+    failback_minutes: Minutes | None = None
+    """From the restart of a cluster to the first requests: automation that has moved them away
+    keeps them away until people correct it."""
+    cooldown_share: Annotated[Share, Field(lt=1)] | None = None
+    """Share of the cooling that operators keep free to cool clusters above `restart_c` when they
+    switch off GPUs; 0 means that what stays on takes all of it and the heat stays."""
+    cold_cache_factor: Annotated[Amount, Field(ge=1, le=100)] | None = None
+    """Work per request whose caches are cold, over that with warm ones, where failover brings
+    requests to targets that did not serve them."""
+    cold_cache_half_life_minutes: Annotated[Minutes, Field(gt=0)] | None = None
+    """Minutes in which half of the requests that a target has gained find warm caches."""
     restoration_scope: Literal["cluster", "platform"] | None = None
     """Whether phases hold back the cluster or the platform."""
     queue_limit_requests: Amount | None = None

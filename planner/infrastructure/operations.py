@@ -30,6 +30,17 @@ class Reaction(Entity):
     """From then to the first action (automated start-up and shedding)."""
     approval_minutes: Minutes | None = None
     """From the first action to the order of emergency capacity (pre-approved procurement)."""
+    standby_start_minutes: Minutes | None = None
+    """From the first action to the start of standby cooling that operators start."""
+    switch_off_minutes: Minutes | None = None
+    """From the first action to switching off GPUs that cannot be cooled."""
+    shedding_minutes: Minutes | None = None
+    """From the first action to shedding by priority and moving work off hot clusters, where
+    operators do that."""
+    ventilation_minutes: Minutes | None = None
+    """From the first action to opened doors and emergency fans."""
+    restart_minutes: Minutes | None = None
+    """From the first action to the restart of clusters that are off and have cooled down."""
     failover_minutes: Minutes | None = None
     """From a change of a cluster's capacity to the load balancers acting on it."""
 
@@ -91,6 +102,17 @@ class Operations(Entity):
     """From then to the first action."""
     approval_minutes: Minutes = 0.0
     """From the first action to the order of emergency capacity."""
+    standby_start_minutes: Minutes = 0.0
+    """From the first action to the start of standby cooling that operators start."""
+    switch_off_minutes: Minutes = 0.0
+    """From the first action to switching off GPUs that cannot be cooled."""
+    shedding_minutes: Minutes = 0.0
+    """From the first action to shedding by priority and moving work off hot clusters, where
+    operators do that."""
+    ventilation_minutes: Minutes = 0.0
+    """From the first action to opened doors and emergency fans."""
+    restart_minutes: Minutes = 0.0
+    """From the first action to the restart of clusters that are off and have cooled down."""
     failover_minutes: Minutes = 4.0
     """From a change of a cluster's capacity to the load balancers acting on it."""
     routing: Literal["nearest", "cheapest"] = "nearest"
@@ -109,6 +131,17 @@ class Operations(Entity):
     response, or never."""
     restart_check_minutes: Minutes = 15.0
     """Checks before a cluster that was off takes requests again."""
+    restart_hold_minutes: Minutes = 0.0
+    """Minutes for which a cluster has to be below `restart_c` before its checks begin."""
+    restart_gpus_per_hour: PositiveAmount | None = None
+    """GPUs of each cluster that people bring back in an hour after a shutdown or after switching
+    them off; none means all at once."""
+    failback_minutes: Minutes = 0.0
+    """From the restart of a cluster to the first requests: automation that has moved them away
+    keeps them away until people correct it."""
+    cooldown_share: Annotated[Share, Field(lt=1)] = 0.0
+    """Share of the cooling that operators keep free to cool clusters above `restart_c` when they
+    switch off GPUs; 0 means that what stays on takes all of it and the heat stays."""
     restoration: tuple[RestorationPhase, ...] = ()
     """Phases of restoring a cluster; none means at once."""
     restoration_scope: Literal["cluster", "platform"] = "cluster"
@@ -121,6 +154,11 @@ class Operations(Entity):
     patience_minutes: Annotated[Minutes, Field(gt=0)] = 2.0
     """Mean minutes after which a waiting request times out. Without shedding by priority it keeps
     its place in the queue, and the work on it is wasted."""
+    cold_cache_factor: Annotated[Amount, Field(ge=1, le=100)] = 1.0
+    """Work per request whose caches are cold, over that with warm ones, where failover brings
+    requests to targets that did not serve them."""
+    cold_cache_half_life_minutes: Annotated[Minutes, Field(gt=0)] = 10.0
+    """Minutes in which half of the requests that a target has gained find warm caches."""
     alert_temperatures_c: tuple[Celsius, ...] = (75.0, 85.0, 90.0)
     """GPU temperatures that raise an alert: warning, critical, emergency."""
     alert_utilisation: Share = 0.95

@@ -155,7 +155,7 @@ def case_of(model: Model, graph: Graph, scenario: Scenario) -> PreparedPeriod:
         at += 1
     if timeline.end_minute <= CUT:
         return PreparedPeriod(
-            timeline, tuple(repeats), timeline.end_minute + _recovery_minutes(timeline)
+            timeline, tuple(repeats), timeline.end_minute + _recovery_minutes(model, timeline)
         )
     repeats = [repeat for repeat in repeats if repeat.to_minute <= CUT]
     counted = CUT + DAY * sum(repeat.times for repeat in repeats)
@@ -163,11 +163,21 @@ def case_of(model: Model, graph: Graph, scenario: Scenario) -> PreparedPeriod:
     return PreparedPeriod(timeline, tuple(repeats), CUT, cut=True)
 
 
-def _recovery_minutes(timeline: Timeline) -> float:
+def _recovery_minutes(model: Model, timeline: Timeline) -> float:
     """Minutes of recovery that operations prescribe, and a reserve."""
     operations = timeline.operations
-    phases = sum(phase.minutes for phase in operations.restoration)
-    return phases + operations.restart_check_minutes + operations.failover_minutes + AFTER
+    most = max(cluster.max_gpus for cluster in model.clusters.values())
+    checks = operations.restart_hold_minutes + operations.restart_check_minutes
+    return (
+        sum(phase.minutes for phase in operations.restoration)
+        + operations.restart_minutes
+        + checks
+        + most / (operations.restart_gpus_per_hour or math.inf) * 60
+        + max((service.recovery_minutes for service in model.services.values()), default=0.0)
+        + operations.failback_minutes
+        + operations.failover_minutes
+        + AFTER
+    )
 
 
 def _steps_later(model: Model, scenario: Scenario, minute: float) -> bool:

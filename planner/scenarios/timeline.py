@@ -16,7 +16,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.graph import Graph, node
 from planner.infrastructure.operations import Operations
 from planner.laws.calendar import DATES, on_day
-from planner.scenarios.event_grid import Timed, events_on_grid
+from planner.scenarios.event_grid import Timed, events_on_grid, minute_after
 from planner.scenarios.onset import clock_of, leaves_enough, offers_short
 from planner.scenarios.power import (
     Restart,
@@ -134,6 +134,16 @@ class Timeline:
         return known + operations.response_minutes
 
     @property
+    def standby_minutes(self) -> float:
+        """Minutes from a failure to the start of standby cooling that operators start."""
+        return self.reaction_minutes + self.operations.standby_start_minutes
+
+    @property
+    def switch_off_minutes(self) -> float:
+        """Minutes from a failure until operators switch off GPUs that cannot be cooled."""
+        return self.reaction_minutes + self.operations.switch_off_minutes
+
+    @property
     def order_minutes(self) -> float:
         """Minutes from a failure to the order of emergency capacity."""
         return self.reaction_minutes + self.operations.approval_minutes
@@ -205,7 +215,7 @@ def state_with(
         return now
     events = timeline.events
     failed = node_losses(index.model, events, minute) | sagging_clusters(index, events, minute)
-    failed |= {node("cluster", name) for name in lost_clusters}
+    failed |= {node("cluster", name) for name in lost_clusters} | _recovering(index, events, minute)
     return replace(
         index.state(failed),
         restarting=now.restarting,
@@ -228,9 +238,29 @@ def _cuts(model: Model, events: tuple[Timed, ...], waits: tuple[Restart, ...]) -
         cuts |= {timed.begins, timed.ends}
         if timed.event.kind == "feed":
             cuts |= feed_steps(model, timed)
+        if timed.event.kind == "region":
+            cuts |= {_recovered(model, name, timed) for name in model.services}
     for wait in waits:
         cuts |= {wait.from_minute, wait.to_minute}
     return cuts
+
+
+def _recovered(model: Model, service: str, timed: Timed) -> float:
+    """Minute from which replicas of a service in a region that was lost serve again."""
+    return minute_after(timed.ends + model.services[service].recovery_minutes)
+
+
+def _recovering(index: DependencyIndex, events: tuple[Timed, ...], minute: float) -> frozenset[str]:
+    """Replicas whose region is back while their service still recovers."""
+    found: set[str] = set()
+    for timed in events:
+        if timed.event.kind == "region" and timed.ends <= minute:
+            region = node("region", timed.event.name)
+            for place, _ in index.depends_at_best.supports.get(region, ()):
+                kind, name = index.places[place]
+                if kind == "replica" and minute < _recovered(index.model, name, timed):
+                    found.add(place)
+    return frozenset(found)
 
 
 def _interval(
@@ -241,7 +271,7 @@ def _interval(
     end: float,
 ) -> Interval:
     outage = Outage(
-        node_losses(index.model, events, minute),
+        node_losses(index.model, events, minute) | _recovering(index, events, minute),
         sags_at(index, events, minute),
         tuple(restart for restart in waits if restart.from_minute <= minute < restart.to_minute),
     )

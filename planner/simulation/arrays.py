@@ -24,16 +24,23 @@ Records = Any
 
 #: What a scenario knows of a cluster beside `planner.simulation.world.Clusters`. Carried over from
 #: minute to minute: GPU temperature; whether it is off, and after a thermal shutdown, until it has
-#: gone through all phases of restoration; its phase (past the last in normal operation) and minutes
-#: in it; minutes of checks passed, NaN unless it is being brought back; whether region and power
-#: were there; the minute from which operators may bring it back; GPUs that they have left powered,
-#: infinite before they act. Of the minute: whether region and power are there, temperature at its
-#: start, GPUs that there is power for, their heat at the utilisation limit, GPUs powered and their
-#: clock, the share that takes requests, heat and what is carried away.
+#: gone through all phases of restoration; GPUs that have shut down and that nobody has brought back
+#: yet; its phase (past the last in normal operation) and minutes in it; minutes below its restart
+#: temperature; minutes of checks passed, NaN unless it is being brought back; whether region and
+#: power were there; the minute from which operators may bring it back, those until which its
+#: services recover and load balancers stay away; GPUs that they have left powered, infinite before
+#: they act. Of the minute: whether region and power are there, whether enough units of its plants
+#: run for a restart, temperature at its start and outside, GPUs that there is power for, their heat
+#: at the utilisation limit, GPUs powered and their clock, the share that takes requests, heat, what
+#: is carried away and what the air outside takes.
 CLUSTER = {
     "temperature_c": float,
     "off": bool,
     "tripped": bool,
+    "stopped_gpus": float,
+    "cool_minutes": float,
+    "recovered_from": float,
+    "failback_from": float,
     "phase": int,
     "phase_minutes": float,
     "checking": float,
@@ -41,7 +48,9 @@ CLUSTER = {
     "back_from": float,
     "left_on": float,
     "up": bool,
+    "units_back": bool,
     "start_c": float,
+    "ambient_c": float,
     "supplied_gpus": float,
     "full_mw": float,
     "powered_gpus": float,
@@ -49,13 +58,23 @@ CLUSTER = {
     "restored": float,
     "heat_mw": float,
     "cooling_mw": float,
+    "envelope_mw": float,
 }
 #: Of a plant: cold left in its tank; whether running units have ever fallen short of the heat that
-#: it serves; the minute from which operators start its standby units; whether its tank can be used.
-PLANT = {"cold_mj": float, "cooling_short": bool, "start_due": float, "buffer_up": bool}
-#: Of a type of units: minute of the start signal, infinite before it; units that survive, and their
-#: capacity at the moment's ambient, started or not.
-UNIT = {"standby_since": float, "count": float, "there_mw": float}
+#: it serves; the minute from which operators start its standby units, and that from which its next
+#: unit may start; units that carry heat and the hottest cluster; whether its tank can be used.
+PLANT = {
+    "cold_mj": float,
+    "cooling_short": bool,
+    "start_due": float,
+    "next_start": float,
+    "running_units": float,
+    "hottest_c": float,
+    "buffer_up": bool,
+}
+#: Of a type of units: minute of the start signal, infinite before it; units that survive, those of
+#: them that run, and their capacity at the moment's ambient.
+UNIT = {"standby_since": float, "count": float, "started": float, "there_mw": float}
 #: Of a tier: whether it is up, and admitted; new requests per second, all with those that come
 #: back, those admitted, those past services and pools and their share, those that succeed; requests
 #: waiting and served in vain.
@@ -85,12 +104,15 @@ SERVICE = {
 ZONE = {"factor": float, "rps": float}
 #: Of a target: capacity as it is and as load balancers know it, and what they go by from a failure
 #: until they first reroute; its load, and with requests that found no room and could have come.
+#: Share of all demand for which its caches are warm, and the work of its load in warm requests.
 TARGET = {
     "capacity_rps": float,
     "known_rps": float,
     "frozen_rps": float,
     "load_rps": float,
     "wanted_rps": float,
+    "warm_share": float,
+    "work_rps": float,
 }
 #: Requests of a zone and tier in a minute: new ones, all with those that come back, those past
 #: services and pools; those that waited before; those sent to a target, those that found room
@@ -117,9 +139,10 @@ ATTEMPT = {"live": float, "retrying": float, "coming": float}
 #: priorities are in force, requests found no room, any client waits or backs off, operators hold
 #: back tiers; the minutes at which emergency capacity is ordered if still short and was ordered;
 #: share of admitted requests that failed; most requests of all zones together in any minute. Of
-#: the minute: the last failure to react to and the one a minute ago, when operators react to it and
-#: whether they have, whether any request fails, how much faster the queue could have been
-#: served; sums of requests and spend as in `planner.simulation.history`.
+#: the minute: the last failure to react to and the one a minute ago, when operators first act on
+#: it, start standby cooling and restart clusters, whether they switch off GPUs, shed load and open
+#: doors, new requests per second of all zones together, whether any request fails, how much faster
+#: the queue could have been served; sums of requests and spend as in `planner.simulation.history`.
 PLATFORM = {
     "shedding": bool,
     "short": bool,
@@ -132,7 +155,12 @@ PLATFORM = {
     "failure": float,
     "failure_before": float,
     "reaction_due": float,
-    "reacted": bool,
+    "standby_due": float,
+    "restart_due": float,
+    "switches_off": bool,
+    "holds_back": bool,
+    "ventilates": bool,
+    "demand_rps": float,
     "failing": bool,
     "spare": float,
     "waiting": float,
@@ -255,8 +283,8 @@ class State(NamedTuple):
         Share of the requests of a tier that pass a service, shape (K, X).
     repeats
         Share of failed requests that is sent again, shape (K, A).
-    rise_c
-        Degrees above the usual ambient, shape (R,).
+    rise_c, ambient_c
+        Degrees above the usual ambient, and the ambient of the minute, shape (R,).
     """
 
     clusters: Records
@@ -279,6 +307,7 @@ class State(NamedTuple):
     weights: Floats
     repeats: Floats
     rise_c: Floats
+    ambient_c: Floats
 
 
 class Course(NamedTuple):
@@ -373,6 +402,7 @@ def state_of(world: World) -> State:
         weights=np.zeros((tiers, len(services.names))),
         repeats=repeats,
         rise_c=np.zeros(len(world.model.regions)),
+        ambient_c=np.zeros(len(world.model.regions)),
     )
 
 

@@ -166,8 +166,19 @@ def _clusters(model: Model, fleet: Fleet) -> Clusters:
         throttle_c=_column([entry.throttle_c for entry in entries]),
         shutdown_c=_column([entry.shutdown_c for entry in entries]),
         restart_c=_column([entry.restart_c for entry in entries]),
+        shutdown_spread_c=_column([entry.shutdown_spread_c for entry in entries]),
+        envelope_mw_per_k=_column([entry.envelope_mw_per_k for entry in entries]),
+        ventilation_mw_per_k=_column([entry.ventilation_mw_per_k for entry in entries]),
+        pull_down_c=_column([entry.pull_down_c_per_minute or math.inf for entry in entries]),
+        recovery_minutes=_column([_recovery_minutes(model, entry.name) for entry in entries]),
         region=np.array([regions.index(entry.region) for entry in entries], dtype=np.int64),
     )
+
+
+def _recovery_minutes(model: Model, cluster: str) -> float:
+    """Longest recovery of a service that runs on a cluster."""
+    running = (service for service in model.services.values() if cluster in service.runs_on)
+    return max((service.recovery_minutes for service in running), default=0.0)
 
 
 def _units(model: Model, names: tuple[tuple[str, str], ...]) -> Units:
@@ -191,6 +202,9 @@ def _units(model: Model, names: tuple[tuple[str, str], ...]) -> Units:
         reference_c=_column([kind.reference_ambient_c for kind in kinds]),
         derating_per_c=_column([kind.derating_per_c for kind in kinds]),
         cutout_c=_column([kind.cutout_ambient_c for kind in kinds]),
+        start_below_c=_column(
+            [math.inf if kind.start_below_c is None else kind.start_below_c for kind in kinds]
+        ),
     )
 
 
@@ -201,6 +215,8 @@ def _plants(model: Model) -> Plants:
         serves=cooled_by(model),
         emergency=np.array([plant.role == "emergency" for plant in plants], dtype=bool),
         buffer_mj=_column([plant.buffer_mwh * 3600 for plant in plants]),
+        start_interval=_column([plant.start_interval_minutes for plant in plants]),
+        restart_units=_column([plant.restart_units for plant in plants]),
     )
 
 
@@ -265,6 +281,9 @@ def _reaction(timelines: tuple[Timeline, ...]) -> ScenarioReaction:
     for s, timeline in enumerate(timelines):
         failures[s, : len(timeline.failures)] = timeline.failures
 
+    def amounts(name: str) -> Floats:
+        return _column([getattr(operation, name) for operation in operations])
+
     def whether(name: str, value: str) -> Bools:
         return np.array([getattr(operation, name) == value for operation in operations], dtype=bool)
 
@@ -272,7 +291,7 @@ def _reaction(timelines: tuple[Timeline, ...]) -> ScenarioReaction:
         failures=failures,
         reaction=_column([timeline.reaction_minutes for timeline in timelines]),
         order=_column([timeline.order_minutes for timeline in timelines]),
-        reroute=_column([operation.earliest_reroute_minutes for operation in operations]),
+        reroute=amounts("earliest_reroute_minutes"),
         sheds=whether("priority_shedding", "automatic"),
         operators_shed=whether("priority_shedding", "operator"),
         migrates=whether("thermal_migration", "automatic"),
@@ -280,11 +299,24 @@ def _reaction(timelines: tuple[Timeline, ...]) -> ScenarioReaction:
         failover=np.array(
             [math.ceil(operation.failover_minutes) for operation in operations], dtype=np.int64
         ),
-        restart_check=_column([operation.restart_check_minutes for operation in operations]),
-        queue_limit=_column([operation.queue_limit_requests for operation in operations]),
-        patience=_column([operation.patience_minutes for operation in operations]),
+        restart_check=amounts("restart_check_minutes"),
+        queue_limit=amounts("queue_limit_requests"),
+        patience=amounts("patience_minutes"),
         rationing=whether("rationing", "allocation"),
         by_platform=whether("restoration_scope", "platform"),
+        standby_after=amounts("standby_start_minutes"),
+        switch_off_after=amounts("switch_off_minutes"),
+        shed_after=amounts("shedding_minutes"),
+        ventilate_after=amounts("ventilation_minutes"),
+        restart_after=amounts("restart_minutes"),
+        restart_hold=amounts("restart_hold_minutes"),
+        restart_per_minute=_column(
+            [(operation.restart_gpus_per_hour or math.inf) / 60 for operation in operations]
+        ),
+        failback=amounts("failback_minutes"),
+        cooldown_share=amounts("cooldown_share"),
+        cold_factor=amounts("cold_cache_factor"),
+        cold_half_life=amounts("cold_cache_half_life_minutes"),
     )
 
 

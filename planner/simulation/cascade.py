@@ -27,6 +27,7 @@ from planner.simulation.arrays import (
     with_lost_clusters,
 )
 from planner.simulation.build import prepare
+from planner.simulation.caches import look_into_caches, warm_caches
 from planner.simulation.dispatch import dispatch, learn_capacity, look_for_heat, provide_capacity
 from planner.simulation.history import History, Places
 from planner.simulation.machines import cool, heat_up, power, protect, shed, signal_standby, supply
@@ -163,11 +164,14 @@ def simulate_scenarios(
             fail_and_return(clusters, platform, minute)
             restore(clusters, targets, requests, attempts, platform, phases)
             admit(clusters, tiers, platform, phases)
-            cool(units, cooling.capacity_mw, state.rise_c, course.usual_c[hour, minute], minute)
+            for r in range(len(state.rise_c)):
+                state.ambient_c[r] = course.usual_c[hour, minute, r] + state.rise_c[r]
+            cool(clusters, plants, units, cooling, state.ambient_c, minute)
             if supply(clusters, platform, cooling.heat_mw, limits, states.power[row]):
                 shed(clusters, platform, cooling, limits, states.power[row])
             power(clusters, platform, cooling)
             provide_capacity(clusters, offers, targets, platform, minute)
+            look_into_caches(zones, targets, platform)
             learn_capacity(clusters, targets, platform, state.recent_rps, minute)
             arrive(tiers, zones, attempts, platform)
             pass_services(tiers, services, state.weights)
@@ -178,7 +182,8 @@ def simulate_scenarios(
                 dispatch(tiers, targets, requests, platform, network, state.aside)
                 settle(tiers, requests, attempts, platform, network, state.repeats)
             run_pools(tiers, services, state.weights)
-            heat_up(clusters, plants, targets, cooling, limits, states.power[row])
+            warm_caches(targets, platform)
+            heat_up(clusters, plants, targets, platform, cooling, limits, states.power[row])
             signal_standby(clusters, plants, units, platform, cooling, minute)
             protect(clusters, platform)
             if places.wanted_rps >= 0:

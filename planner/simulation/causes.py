@@ -64,8 +64,17 @@ def _lost_to_heat(world: World, history: History, index: int, minute: int) -> fl
     powered = serving_rps(history.powered_gpus[span, index], clusters.rps, clusters.utilisation)
     throttled = powered * (1 - history.clock[span, index])
     full = serving_rps(clusters.gpus, clusters.rps, clusters.utilisation)
+    stopped = history.stopped_gpus[span, index] * (clusters.shutdown_spread_c > 0)
+    throttled += serving_rps(stopped, clusters.rps, clusters.utilisation)
     lost = np.where(_self_protected(world, history, index)[span], full, throttled)
     return float(lost.sum(axis=1).max())
+
+
+def shut_down_in_part(world: World, history: History, index: int) -> Bools:
+    """Minutes at whose end more racks of a cluster that is on have shut themselves down, (T, C)."""
+    stopped = history.stopped_gpus[:, index]
+    more: Bools = np.diff(stopped, axis=0, prepend=0.0) > 0
+    return more & ~history.off[:, index] & (world.clusters.shutdown_spread_c > 0)
 
 
 def _self_protected(world: World, history: History, index: int) -> Bools:

@@ -67,6 +67,9 @@ def learn_capacity(
         if left_on < cluster.full_mw * (1 - 1e-9):
             most = serving_rps(cluster.powered_gpus, cluster.rps, cluster.utilisation)
             targets[c].known_rps = min(targets[c].known_rps, most)
+    for c in range(len(clusters)):
+        if minute < clusters[c].failback_from:
+            targets[c].known_rps = 0.0
 
 
 @compilable
@@ -75,7 +78,7 @@ def look_for_heat(
 ) -> bool:
     """Find out which targets are cool enough for a tier; whether all are."""
     now, everywhere = platform[0], True
-    acts = now.migrates or (now.operators_migrate and now.reacted)
+    acts = now.migrates or (now.operators_migrate and now.holds_back)
     for k in range(len(tiers)):
         for c in range(len(clusters)):
             cool = clusters[c].temperature_c <= tiers[k].thermal_limit_c
@@ -203,7 +206,7 @@ def last_response_seconds(clusters: Records, targets: Records, waiting: float) -
     for c in range(len(clusters)):
         cluster = clusters[c]
         seconds = busy_seconds(
-            targets[c].load_rps,
+            targets[c].work_rps,
             cluster.powered_gpus,
             cluster.clock,
             cluster.rps,

@@ -25,6 +25,8 @@ class Places(NamedTuple):
     clock: int
     heat_mw: int
     cooling_mw: int
+    envelope_mw: int
+    stopped_gpus: int
     powered_gpus: int
     supplied_gpus: int
     load_rps: int
@@ -59,8 +61,12 @@ class History:
     zone_served_rps
         The last by zone and tier, one after the other, shape (T, S, Z·K); where the standard speaks
         of zones.
-    temperature_c, clock, off, heat_mw, cooling_mw, powered_gpus, supplied_gpus
-        By cluster, shape (T, S, C). Supplied are the GPUs that there is power for.
+    temperature_c, clock, off, heat_mw, cooling_mw, envelope_mw, powered_gpus, supplied_gpus
+        By cluster, shape (T, S, C). Supplied are the GPUs that there is power for; the envelope
+        loses heat to the air outside.
+    stopped_gpus
+        GPUs that have shut down and are not brought back yet, at the end of the minute; of a
+        cluster that is off only where people bring them back one after the other.
     load_rps, capacity_rps, known_capacity_rps, wanted_rps
         By target, shape (T, S, N). Load balancers act on the known capacity. Wanted is the offered
         load: what is served, and requests that found no room anywhere and could have come here.
@@ -101,6 +107,8 @@ class History:
     off: Bools
     heat_mw: Floats
     cooling_mw: Floats
+    envelope_mw: Floats
+    stopped_gpus: Floats
     powered_gpus: Floats
     supplied_gpus: Floats
     load_rps: Floats
@@ -207,6 +215,8 @@ AXES: dict[str, tuple[str, ...]] = {
         "off",
         "heat_mw",
         "cooling_mw",
+        "envelope_mw",
+        "stopped_gpus",
         "powered_gpus",
         "supplied_gpus",
         "phase",

@@ -17,7 +17,9 @@ from planner.laws.heat import (
 )
 from planner.laws.power import Supply, fair_shares
 from planner.laws.ratios import ratio
+from planner.laws.recovery import envelope_mw, tripped_share
 from planner.simulation.arrays import Cooling, Limits, Records
+from planner.simulation.restoration import stop
 from planner.simulation.system_states import Floats
 from planner.simulation.world import SECONDS
 
@@ -26,21 +28,50 @@ NEGLIGIBLE_MW = 1e-9
 
 
 @compilable
-def cool(units: Records, capacity_mw: Floats, rise_c: Floats, usual_c: Floats, minute: int) -> None:
+def cool(
+    clusters: Records,
+    plants: Records,
+    units: Records,
+    cooling: Cooling,
+    ambient_c: Floats,
+    minute: int,
+) -> None:
     """Capacity of each plant: running units, and standby units that have started."""
-    for p in range(len(capacity_mw)):
-        capacity_mw[p] = 0.0
+    for c in range(len(clusters)):
+        clusters[c].ambient_c, clusters[c].units_back = ambient_c[clusters[c].region], True
+    for p in range(len(plants)):
+        cooling.capacity_mw[p], plants[p].running_units = 0.0, 0.0
+        plants[p].hottest_c = -np.inf
+        for place in range(cooling.first[p], cooling.first[p + 1]):
+            hot = clusters[cooling.cooled[place]].temperature_c
+            plants[p].hottest_c = max(plants[p].hottest_c, hot)
     for u in range(len(units)):
-        unit = units[u]
+        unit, plant = units[u], plants[units[u].plant]
         share = derated_share(
-            usual_c[unit.region] + rise_c[unit.region],
-            unit.reference_c,
-            unit.derating_per_c,
-            unit.cutout_c,
+            ambient_c[unit.region], unit.reference_c, unit.derating_per_c, unit.cutout_c
         )
-        unit.there_mw = unit.count * (unit.capacity_mw * share)
-        if not unit.standby or minute - unit.standby_since >= unit.start_minutes:
-            capacity_mw[unit.plant] += unit.there_mw
+        _start_units(unit, plant, minute)
+        unit.there_mw = unit.started * (unit.capacity_mw * share)
+        cooling.capacity_mw[unit.plant] += unit.there_mw
+        plant.running_units += unit.started if share > 0 else 0.0
+    for p in range(len(plants)):
+        for place in range(cooling.first[p], cooling.first[p + 1]):
+            if plants[p].running_units < plants[p].restart_units:
+                clusters[cooling.cooled[place]].units_back = False
+
+
+@compilable
+def _start_units(unit: Records, plant: Records, minute: int) -> None:
+    """Units that are there and do not run start one after the other, if water is cool enough."""
+    ready = unit.count
+    if unit.standby and minute - unit.standby_since < unit.start_minutes:
+        ready = 0.0
+    unit.started = min(unit.started, ready)
+    if plant.hottest_c > unit.start_below_c:
+        return
+    while unit.started < ready and plant.next_start < minute + 1:
+        unit.started = min(unit.started + 1.0, ready)
+        plant.next_start = max(plant.next_start, minute) + plant.start_interval
 
 
 @compilable
@@ -54,8 +85,9 @@ def supply(
     limited = limits.sheds[limits.first[place] : limits.first[place + 1]].any()
     for c in range(len(clusters)):
         cluster = clusters[c]
-        drawing = cluster.gpus if not cluster.off or cluster.checking > 0 else 0.0
-        if limited and not platform[0].reacted:
+        there = not cluster.off or cluster.checking > 0
+        drawing = cluster.gpus - cluster.stopped_gpus if there else 0.0
+        if limited and not platform[0].switches_off:
             drawing = min(drawing, cluster.left_on)
         cluster.supplied_gpus = drawing
         heat_mw[c] = heat_at_utilisation_mw(
@@ -74,7 +106,7 @@ def shed(
     usual, emergency cooling gets what is left of it until operators switch off GPUs in its favour.
     """
     first, last = limits.first[place], limits.first[place + 1]
-    if not platform[0].reacted:
+    if not platform[0].switches_off:
         _leave_emergency_cooling(cooling, limits, first, last)
     for limit in range(first, last):
         limits.left_mw[limit] = limits.limits_mw[limit]
@@ -120,16 +152,17 @@ def _leave_emergency_cooling(cooling: Cooling, limits: Limits, first: int, last:
 def power(clusters: Records, platform: Records, cooling: Cooling) -> None:
     """Full heat of GPUs that are supplied, those powered of them, and their clock.
 
-    Cooling limits them once operators have reacted. Clusters under checks are powered but take no
-    requests.
+    Cooling limits them once operators switch off GPUs, who then keep a share of it free to cool
+    down hot clusters. Clusters under checks are powered but take no requests.
     """
+    now = platform[0]
     for c in range(len(clusters)):
         cluster = clusters[c]
         cluster.full_mw = heat_at_utilisation_mw(
             cluster.power_mw, cluster.static_share, cluster.supplied_gpus, cluster.utilisation
         )
         cooling.heat_mw[c] = cluster.full_mw
-    _carry(cooling)
+    _carry_with_reserve(clusters, cooling, now.cooldown_share if now.switches_off else 0.0)
     for c in range(len(clusters)):
         cluster = clusters[c]
         carried = cluster.full_mw - cooling.heat_mw[c]
@@ -143,7 +176,8 @@ def power(clusters: Records, platform: Records, cooling: Cooling) -> None:
                 cluster.utilisation,
                 carried,
             )
-        if platform[0].reacted:
+        if now.switches_off:
+            coolable = min(coolable, cluster.left_on + now.restart_per_minute)
             cluster.powered_gpus, cluster.left_on = coolable, coolable
         else:
             # What operators have switched off stays off until they react to what fails next.
@@ -153,8 +187,22 @@ def power(clusters: Records, platform: Records, cooling: Cooling) -> None:
         cluster.clock = 1.0
         if cluster.temperature_c > cluster.throttle_c:
             cluster.clock = clock_share(
-                cluster.temperature_c, cluster.throttle_c, cluster.shutdown_c
+                cluster.temperature_c,
+                cluster.throttle_c,
+                cluster.shutdown_c + cluster.shutdown_spread_c,
             )
+
+
+@compilable
+def _carry_with_reserve(clusters: Records, cooling: Cooling, share: float) -> None:
+    """Plants carry heat away, those of clusters too hot to restart without a share of capacity."""
+    for p in range(len(cooling.capacity_mw)):
+        hot = False
+        for place in range(cooling.first[p], cooling.first[p + 1]):
+            cluster = clusters[cooling.cooled[place]]
+            hot = hot or cluster.temperature_c > cluster.restart_c
+        cooling.part_mw[p] = cooling.capacity_mw[p] * (1.0 - share if hot else 1.0)
+    carry_heat(cooling.heat_mw, cooling.part_mw, cooling.first, cooling.cooled, cooling.carried_mw)
 
 
 @compilable
@@ -170,6 +218,7 @@ def heat_up(
     clusters: Records,
     plants: Records,
     targets: Records,
+    platform: Records,
     cooling: Cooling,
     limits: Limits,
     place: int,
@@ -177,12 +226,14 @@ def heat_up(
     """Heat of the work done, what is carried of it, and the temperature one minute later."""
     for c in range(len(clusters)):
         cluster = clusters[c]
-        busy = targets[c].load_rps / cluster.rps
+        busy = targets[c].work_rps / cluster.rps
         cluster.heat_mw = heat_mw(
             cluster.power_mw, cluster.static_share, cluster.powered_gpus, busy
         )
-        above = cluster.temperature_c - cluster.setpoint_c
-        cluster.cooling_mw = cluster.heat_mw + above * cluster.capacitance / SECONDS
+        above = min(cluster.temperature_c - cluster.setpoint_c, cluster.pull_down_c)
+        wanted = cluster.heat_mw + above * cluster.capacitance / SECONDS
+        cluster.envelope_mw = min(_lost_outside_mw(cluster, platform[0].ventilates), wanted)
+        cluster.cooling_mw = wanted - cluster.envelope_mw
     if limits.first[place + 1] > limits.first[place]:
         _cool_down_within_power(clusters, plants, cooling, limits, place)
     for c in range(len(clusters)):
@@ -197,7 +248,7 @@ def heat_up(
         cluster.temperature_c = temperature_after(
             cluster.temperature_c,
             cluster.heat_mw,
-            cluster.cooling_mw,
+            cluster.cooling_mw + cluster.envelope_mw,
             cluster.capacitance,
             cluster.setpoint_c,
             SECONDS,
@@ -245,6 +296,21 @@ def _cool_down_within_power(
 
 
 @compilable
+def _lost_outside_mw(cluster: Records, ventilates: bool) -> float:
+    """Heat that goes to the air outside; nobody opens doors to air that is warmer."""
+    exchange = cluster.envelope_mw_per_k
+    if ventilates and cluster.temperature_c > cluster.ambient_c:
+        exchange += cluster.ventilation_mw_per_k
+    if exchange <= 0:
+        return 0.0
+    return float(
+        envelope_mw(
+            cluster.temperature_c, cluster.ambient_c, exchange, cluster.capacitance, SECONDS
+        )
+    )
+
+
+@compilable
 def _use_tanks(clusters: Records, plants: Records, cooling: Cooling) -> None:
     """Tanks take up heat beyond what units carry; spare units cool them again."""
     there = False
@@ -259,7 +325,8 @@ def _use_tanks(clusters: Records, plants: Records, cooling: Cooling) -> None:
             spare[p] -= cooling.carried_mw[place]
         cold_mw[p] = plants[p].cold_mj / SECONDS if plants[p].buffer_up else 0.0
     for c in range(len(clusters)):
-        cooling.heat_mw[c] = max(clusters[c].heat_mw - clusters[c].cooling_mw, 0.0)
+        gone = clusters[c].cooling_mw + clusters[c].envelope_mw
+        cooling.heat_mw[c] = max(clusters[c].heat_mw - gone, 0.0)
     carry_heat(cooling.heat_mw, cold_mw, first, cooling.cooled, cooling.carried_mw)
     for p in range(len(plants)):
         wanted = 0.0
@@ -300,7 +367,7 @@ def signal_standby(
     if not waiting:
         return
     for c in range(len(clusters)):
-        full = clusters[c].full_mw if platform[0].reacted else 0.0
+        full = clusters[c].full_mw if platform[0].switches_off else 0.0
         cooling.heat_mw[c] = max(clusters[c].heat_mw, full)
     carry_heat(cooling.heat_mw, running, cooling.first, cooling.cooled, cooling.carried_mw)
     for p in range(len(plants)):
@@ -309,7 +376,7 @@ def signal_standby(
             if cooling.heat_mw[cooling.cooled[place]] > NEGLIGIBLE_MW:
                 plant.cooling_short = True
         if plant.cooling_short:
-            plant.start_due = min(plant.start_due, platform[0].reaction_due)
+            plant.start_due = min(plant.start_due, platform[0].standby_due)
     for u in range(len(units)):
         unit, plant = units[u], plants[units[u].plant]
         told = unit.automatic or minute >= plant.start_due
@@ -319,13 +386,25 @@ def signal_standby(
 
 @compilable
 def protect(clusters: Records, platform: Records) -> None:
-    """Clusters at their shutdown temperature shut themselves down."""
+    """Clusters at their shutdown temperature shut themselves down, rack by rack where they spread.
+
+    What shuts down stays off until operators have reacted to the latest failure.
+    """
+    now = platform[0]
     for c in range(len(clusters)):
         cluster = clusters[c]
+        last_c = cluster.shutdown_c + cluster.shutdown_spread_c
         # The clock reaches 0 only in the limit; within a thousandth of a degree counts as there.
-        if cluster.temperature_c >= cluster.shutdown_c - 1e-3 and cluster.gpus > 0:
-            cluster.checking = np.nan
+        if cluster.temperature_c >= last_c - 1e-3 and cluster.gpus > 0:
             if not cluster.off:
-                # It stays off until operators have reacted to the latest failure.
-                cluster.back_from = platform[0].reaction_due
-            cluster.off, cluster.tripped = True, True
+                cluster.back_from = now.restart_due
+            stop(cluster, now)
+            cluster.tripped = True
+        elif cluster.shutdown_spread_c > 0 and not cluster.off:
+            share = tripped_share(
+                cluster.temperature_c, cluster.shutdown_c, cluster.shutdown_spread_c
+            )
+            if share * cluster.gpus > cluster.stopped_gpus:
+                if cluster.stopped_gpus <= 0:
+                    cluster.back_from = now.restart_due
+                cluster.stopped_gpus, cluster.checking = share * cluster.gpus, np.nan

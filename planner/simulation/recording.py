@@ -24,6 +24,10 @@ def record_machines(
             row[places.heat_mw + c] = cluster.heat_mw
         if places.cooling_mw >= 0:
             row[places.cooling_mw + c] = cluster.cooling_mw
+        if places.envelope_mw >= 0:
+            row[places.envelope_mw + c] = cluster.envelope_mw
+        if places.stopped_gpus >= 0:
+            row[places.stopped_gpus + c] = cluster.stopped_gpus
         if places.powered_gpus >= 0:
             row[places.powered_gpus + c] = cluster.powered_gpus
         if places.supplied_gpus >= 0:

@@ -11,24 +11,43 @@ from planner.simulation.dispatch import last_response_seconds
 
 @compilable
 def fail_and_return(clusters: Records, platform: Records, minute: int) -> None:
-    """Clusters go off with their region or feeds; once cooled down they return through checks."""
+    """Clusters go off with their region or feeds; once cooled down they return through checks.
+
+    Their GPUs come back as fast as people bring them back, as long as it stays cool.
+    """
+    now = platform[0]
     for c in range(len(clusters)):
         cluster = clusters[c]
         if not cluster.up:
             if cluster.was_up:
                 # It stays off until operators have reacted to the latest failure.
-                cluster.back_from = platform[0].reaction_due
-            cluster.off = True
-            cluster.checking = np.nan
+                cluster.back_from = now.restart_due
+            stop(cluster, now)
         cluster.was_up = cluster.up
         cool = cluster.temperature_c <= cluster.restart_c
-        may_return = cluster.off and cluster.up and minute >= cluster.back_from and cool
-        if may_return and np.isnan(cluster.checking):
+        cluster.cool_minutes = cluster.cool_minutes + 1.0 if cool else -1.0
+        waits = cluster.off or cluster.stopped_gpus > 0
+        may_return = waits and cluster.up and minute >= cluster.back_from and cluster.units_back
+        held = cluster.cool_minutes >= now.restart_hold
+        if may_return and cool and held and np.isnan(cluster.checking):
             cluster.checking = 0.0
-        if cluster.checking >= platform[0].restart_check:
-            cluster.off, cluster.checking = False, np.nan
-            cluster.phase, cluster.phase_minutes = 0, 0.0
+        if cluster.checking >= now.restart_check:
+            if cluster.off:
+                cluster.off, cluster.phase, cluster.phase_minutes = False, 0, 0.0
+                cluster.recovered_from = minute + cluster.recovery_minutes
+                cluster.failback_from = minute + now.failback
+            if may_return and cool:
+                cluster.stopped_gpus = max(cluster.stopped_gpus - now.restart_per_minute, 0.0)
+            if cluster.stopped_gpus <= 0:
+                cluster.checking = np.nan
         cluster.checking += 1.0
+
+
+@compilable
+def stop(cluster: Records, now: Records) -> None:
+    """Switch off a whole cluster, whose GPUs people may have to bring back one after the other."""
+    cluster.off, cluster.checking = True, np.nan
+    cluster.stopped_gpus = 0.0 if np.isinf(now.restart_per_minute) else cluster.gpus
 
 
 @compilable
@@ -112,7 +131,7 @@ def admit(clusters: Records, tiers: Records, platform: Records, phases: Phases) 
         if cluster.tripped:
             tripped = True
             earliest = min(earliest, 0 if cluster.off else cluster.phase)
-    now.restoring = now.by_platform and tripped and (now.reacted or now.restoring)
+    now.restoring = now.by_platform and tripped and (now.holds_back or now.restoring)
     for k in range(len(tiers)):
         admits = phases.admits[earliest if now.restoring else everyone, k]
         tiers[k].admitted = tiers[k].up and admits

@@ -7,6 +7,7 @@ import numpy as np
 from planner.laws.compiling import compilable
 from planner.laws.traffic import Network, send, serving_rps
 from planner.simulation.arrays import Course, Phases, Records, State
+from planner.simulation.caches import know_caches
 from planner.simulation.system_states import Bools, Floats, SystemStates
 
 #: Capacity over all demand that no retry storm fills, yet small enough to keep the digits of loads.
@@ -31,11 +32,19 @@ def start(state: State, course: Course, states: SystemStates, s: int) -> None:
     for k in range(len(state.tiers)):
         for c in range(len(state.clusters)):
             state.left[k, c] = False
-    if course.scenarios[s].reroute > 0 and course.interval.shape[1]:
-        state.platform[0].most_rps = _most_rps(course, states.demand_factor, s)
+    waits, cold = course.scenarios[s].reroute > 0, course.scenarios[s].cold_factor > 1
+    if (waits or cold) and course.interval.shape[1]:
         usual, row = course.usual_rps[course.hour[s], 0], course.interval[s, 0]
         set_demand(state.zones, usual, states.demand_factor[row])
-        _freeze_usual(state.zones, state.tiers, state.targets, state.network, state.platform)
+        _serve_as_usual(state.zones, state.tiers, state.targets, state.network)
+        if cold:
+            know_caches(state.zones, state.targets, state.platform, state.recent_rps)
+        if waits:
+            # What load balancers assume at a failure in the first minute: that of a usual one.
+            state.platform[0].most_rps = _most_rps(course, states.demand_factor, s)
+            freeze(state.targets, state.platform)
+        for n in range(len(state.targets)):
+            state.targets[n].load_rps = 0.0
 
 
 @compilable
@@ -47,6 +56,12 @@ def _reset_platform(platform: Records, scenario: Records) -> None:
     now.failover, now.restart_check = scenario.failover, scenario.restart_check
     now.queue_limit, now.patience = scenario.queue_limit, scenario.patience
     now.rationing, now.by_platform = scenario.rationing, scenario.by_platform
+    now.standby_after, now.switch_off_after = scenario.standby_after, scenario.switch_off_after
+    now.shed_after, now.ventilate_after = scenario.shed_after, scenario.ventilate_after
+    now.restart_after, now.restart_hold = scenario.restart_after, scenario.restart_hold
+    now.restart_per_minute, now.failback = scenario.restart_per_minute, scenario.failback
+    now.cooldown_share = scenario.cooldown_share
+    now.cold_factor, now.cold_half_life = scenario.cold_factor, scenario.cold_half_life
     now.shedding = scenario.sheds
     now.short, now.busy, now.restoring = False, False, False
     now.order_due, now.order_minute = np.inf, np.inf
@@ -61,19 +76,23 @@ def _reset_machines(clusters: Records, plants: Records, units: Records, phases: 
         cluster.off, cluster.tripped, cluster.was_up = False, False, True
         cluster.phase, cluster.phase_minutes = len(phases.minutes), 0.0
         cluster.checking, cluster.back_from, cluster.left_on = np.nan, 0.0, np.inf
+        cluster.stopped_gpus, cluster.cool_minutes, cluster.units_back = 0.0, -1.0, True
+        cluster.recovered_from, cluster.failback_from = 0.0, 0.0
         cluster.powered_gpus, cluster.clock, cluster.restored = cluster.gpus, 1.0, 1.0
     for p in range(len(plants)):
         plant = plants[p]
         plant.cold_mj, plant.cooling_short, plant.start_due = plant.buffer_mj, False, np.inf
+        plant.next_start = 0.0
     for u in range(len(units)):
         units[u].standby_since = np.inf
+        units[u].started = 0.0 if units[u].standby else np.inf
 
 
 @compilable
 def _reset_targets(clusters: Records, targets: Records, recent_rps: Floats) -> None:
     for n in range(len(targets)):
         target = targets[n]
-        target.capacity_rps, target.load_rps = 0.0, 0.0
+        target.capacity_rps, target.load_rps, target.work_rps = 0.0, 0.0, 0.0
         if n < len(clusters):
             cluster = clusters[n]
             target.capacity_rps = serving_rps(cluster.gpus, cluster.rps, cluster.utilisation)
@@ -103,10 +122,8 @@ def set_demand(zones: Records, usual_rps: Floats, factor: Floats) -> None:
 
 
 @compilable
-def _freeze_usual(
-    zones: Records, tiers: Records, targets: Records, network: Network, platform: Records
-) -> None:
-    """What load balancers assume at a failure in the first minute: that of a usual one."""
+def _serve_as_usual(zones: Records, tiers: Records, targets: Records, network: Network) -> None:
+    """Loads of targets in a usual minute."""
     for n in range(len(targets)):
         network.room_rps[n] = targets[n].capacity_rps
     for z in range(len(zones)):
@@ -118,9 +135,6 @@ def _freeze_usual(
     send(network, False)
     for n in range(len(targets)):
         targets[n].load_rps = targets[n].capacity_rps - network.room_rps[n]
-    freeze(targets, platform)
-    for n in range(len(targets)):
-        targets[n].load_rps = 0.0
 
 
 @compilable
@@ -168,7 +182,10 @@ def row_of(course: Course, clusters: Records, s: int, minute: int, lost: Bools) 
     if not course.depended_on:
         return row
     for c in range(len(clusters)):
-        lost[c] = clusters[c].tripped and clusters[c].off
+        cluster = clusters[c]
+        lost[c] = cluster.off and (cluster.tripped or cluster.recovery_minutes > 0)
+        # What runs on a cluster that is back recovers first.
+        lost[c] = lost[c] or minute < cluster.recovered_from
         any_lost = any_lost or lost[c]
     if not any_lost:
         return row
@@ -196,6 +213,10 @@ def react(platform: Records, failures: Floats, minute: int) -> None:
         if failures[n] <= max(minute - 1, 0):
             now.failure_before = failures[n]
     now.reaction_due = now.failure + now.reaction
-    now.reacted = minute >= now.reaction_due
-    goes_on = now.reacted or (now.shedding and now.short)
+    now.standby_due = now.reaction_due + now.standby_after
+    now.restart_due = now.reaction_due + now.restart_after
+    now.switches_off = minute >= now.reaction_due + now.switch_off_after
+    now.holds_back = minute >= now.reaction_due + now.shed_after
+    now.ventilates = minute >= now.reaction_due + now.ventilate_after
+    goes_on = now.holds_back or (now.shedding and now.short)
     now.shedding = now.sheds or (now.operators_shed and goes_on)

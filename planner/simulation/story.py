@@ -11,6 +11,7 @@ from planner.amounts import percent, served
 from planner.infrastructure.failures import Event, Scenario
 from planner.scenarios.event_grid import minute_before
 from planner.simulation.alerts import alerts
+from planner.simulation.causes import shut_down_in_part
 from planner.simulation.history import History
 from planner.simulation.served import served_fractions, short_of_full
 from planner.simulation.system_states import Bools, Floats
@@ -129,6 +130,11 @@ def _clusters(world: World, history: History, index: int) -> Iterator[tuple[floa
         minute = _first(off & up[:, c])
         if minute is not None and _first(~up[:, c]) is None:
             yield minute, f"{name} shuts itself down at {clusters.shutdown_c[c]:.0f} °C"
+        minute = _first(shut_down_in_part(world, history, index)[:, c])
+        if minute is not None:
+            most = history.stopped_gpus[:, index, c].max()
+            racks = f"up to {most:,.0f} of {clusters.gpus[c]:,.0f} GPUs"
+            yield minute, f"{name} shuts down rack by rack from {hot[minute]:.0f} °C on: {racks}"
         back = _first(~off[1:] & off[:-1])
         if back is not None:
             yield back + 1, f"{name} has cooled down, passed its checks and restarts in phases"

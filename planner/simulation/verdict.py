@@ -31,7 +31,7 @@ from planner.scenarios.system_state import dependency_index
 from planner.simulation.alerts import Alert, alerts
 from planner.simulation.build import Layout
 from planner.simulation.cascade import run
-from planner.simulation.causes import Cause, explain
+from planner.simulation.causes import Cause, explain, shut_down_in_part
 from planner.simulation.history import History, by_part, bytes_per_scenario
 from planner.simulation.served import (
     least_by_zone,
@@ -58,6 +58,7 @@ JUDGED = frozenset(
         "clock",
         "off",
         "powered_gpus",
+        "stopped_gpus",
         "load_rps",
         "capacity_rps",
         "known_capacity_rps",
@@ -414,17 +415,17 @@ def _served_breaches(
 
 
 def _shutdown_breaches(world: World, history: History, index: int) -> list[Breach]:
-    """Thermal shutdowns: clusters that went off although their region and power were up."""
+    """Thermal shutdowns: of clusters whose region and power were up, or of some of their racks."""
     breaches = []
-    off = history.off[:, index]
-    for c in np.flatnonzero(off.any(axis=0)).tolist():
+    off, stopped = history.off[:, index], shut_down_in_part(world, history, index)
+    for c in np.flatnonzero((off | stopped).any(axis=0)).tolist():
         up = world.system_states.cluster_up[world.interval[:, index], c]
         before = np.append(False, off[:-1, c])
-        minutes = np.flatnonzero(off[:, c] & ~before & up)
+        minutes = np.flatnonzero((off[:, c] & ~before & up) | stopped[:, c])
         if len(minutes):
             name = world.clusters.names[c]
-            limit = float(world.clusters.shutdown_c[c])
-            last = float(np.flatnonzero(off[:, c])[-1])
+            limit = float(world.clusters.shutdown_c[c] - world.clusters.shutdown_spread_c[c])
+            last = float(np.flatnonzero(off[:, c] | stopped[:, c])[-1])
             first = float(minutes[0])
             breaches.append(Breach("shutdown", name, first, last, limit, limit, 0.0, "heat"))
     return breaches

@@ -25,7 +25,15 @@ SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Clusters:
-    """Clusters, each array of shape (C,)."""
+    """Clusters, each array of shape (C,).
+
+    Parameters
+    ----------
+    pull_down_c
+        Fastest cooling in a minute.
+    recovery_minutes
+        Longest recovery of a service that runs on it.
+    """
 
     names: tuple[str, ...]
     gpus: Floats
@@ -39,6 +47,11 @@ class Clusters:
     throttle_c: Floats
     shutdown_c: Floats
     restart_c: Floats
+    shutdown_spread_c: Floats
+    envelope_mw_per_k: Floats
+    ventilation_mw_per_k: Floats
+    pull_down_c: Floats
+    recovery_minutes: Floats
     region: Ints
 
 
@@ -64,6 +77,7 @@ class Units:
     reference_c: Floats
     derating_per_c: Floats
     cutout_c: Floats
+    start_below_c: Floats
 
 
 @dataclass(frozen=True)
@@ -78,12 +92,18 @@ class Plants:
         Plants that run in an emergency alone, shape (P,).
     buffer_mj
         Heat that the chilled-water tank takes up, shape (P,).
+    start_interval
+        Minutes between the starts of two units, shape (P,).
+    restart_units
+        Units that carry heat before clusters restart, shape (P,).
     """
 
     names: tuple[str, ...]
     serves: Bools
     emergency: Bools
     buffer_mj: Floats
+    start_interval: Floats
+    restart_units: Floats
 
 
 @dataclass(frozen=True)
@@ -172,6 +192,16 @@ class ScenarioReaction:
         Whether scarce capacity is divided by the tiers' allocations.
     by_platform
         Whether the platform restores as a whole, not each cluster on its own.
+    standby_after, switch_off_after, shed_after, ventilate_after, restart_after
+        From the first action of operators to others of them.
+    restart_hold, failback
+        Minutes below the restart temperature before checks, and from a restart to its requests.
+    restart_per_minute
+        GPUs of each cluster that come back in a minute.
+    cooldown_share
+        Share of the cooling that operators keep free to cool down hot clusters.
+    cold_factor, cold_half_life
+        Work per request with cold caches over that with warm ones, and how fast they warm up.
     """
 
     failures: Floats
@@ -188,6 +218,17 @@ class ScenarioReaction:
     patience: Floats
     rationing: Bools
     by_platform: Bools
+    standby_after: Floats
+    switch_off_after: Floats
+    shed_after: Floats
+    ventilate_after: Floats
+    restart_after: Floats
+    restart_hold: Floats
+    restart_per_minute: Floats
+    failback: Floats
+    cooldown_share: Floats
+    cold_factor: Floats
+    cold_half_life: Floats
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def _started(
     """Units that may carry load by a minute after the first event; with those restarting."""
     timeline = stage.timeline
     first = min((timed.begins for timed in timeline.events), default=0.0)
-    reaction = timeline.failure_at(first) + timeline.reaction_minutes
+    reaction = timeline.failure_at(first) + timeline.standby_minutes
     either: dict[str, frozenset[str]] = {}
     for name, known in stage.started_or_restarting.items():
         plant = model.plants[name]

@@ -150,7 +150,8 @@ def _cuts(
 ) -> set[float]:
     model, timeline = variant.model, variant.timeline
     cuts = {interval.start_minute, interval.end_minute, *timeline.failures}
-    cuts |= {start + timeline.reaction_minutes for start in timeline.failures}
+    acts = (timeline.standby_minutes, timeline.switch_off_minutes)
+    cuts |= {start + after for start in timeline.failures for after in acts}
     cuts |= {reroute_minute(timeline, lost) for lost in _losses_of_clusters(timeline)}
     cuts |= {start + rule.from_minute for start in timeline.clock.starts for rule in rules}
     cuts |= {arrival_minute(model, timeline, offer, margin) for offer in model.offers}
@@ -212,7 +213,7 @@ def start_minute(
     entry, kind = model.plants[plant], model.cooling_units[unit]
     trigger = max((hit for hit in _cooling_events(timeline) if hit <= minute), default=0.0)
     if not entry.automatic:
-        trigger = max(trigger, timeline.failure_at(minute) + timeline.reaction_minutes)
+        trigger = max(trigger, timeline.failure_at(minute) + timeline.standby_minutes)
     return trigger + kind.start_minutes + margin.late_minutes
 
 
@@ -249,7 +250,7 @@ def _piece(
         delivered={offer: share for offer, share in delivered.items() if offer in arrived},
         started=started,
         started_or_restarting=started_or_restarting,
-        reacted=start >= timeline.failure_at(start) + timeline.reaction_minutes,
+        reacted=start >= timeline.failure_at(start) + timeline.switch_off_minutes,
     )
 
 

@@ -1,0 +1,55 @@
+"""Caches of targets: requests that failover brings find them cold, and cost more work at first."""
+
+from __future__ import annotations
+
+from planner.laws.compiling import compilable
+from planner.laws.recovery import served_with_cold_caches, warm_share_after, work_with_cold_caches
+from planner.simulation.arrays import Records
+from planner.simulation.system_states import Floats
+
+
+@compilable
+def know_caches(zones: Records, targets: Records, platform: Records, recent_rps: Floats) -> None:
+    """Before the failure caches are warm for what targets serve, as load balancers know."""
+    demand = 0.0
+    for z in range(len(zones)):
+        demand += zones[z].rps
+    for n in range(len(targets)):
+        target = targets[n]
+        target.warm_share = target.load_rps / demand if demand > 0 else 0.0
+        target.capacity_rps = served_with_cold_caches(
+            target.capacity_rps, target.load_rps, platform[0].cold_factor
+        )
+        target.known_rps = target.capacity_rps
+        for minute in range(len(recent_rps)):
+            recent_rps[minute, n] = target.capacity_rps
+
+
+@compilable
+def look_into_caches(zones: Records, targets: Records, platform: Records) -> None:
+    """Requests that targets can serve with caches as warm as they are."""
+    now = platform[0]
+    if now.cold_factor <= 1:
+        return
+    now.demand_rps = 0.0
+    for z in range(len(zones)):
+        now.demand_rps += zones[z].rps
+    for n in range(len(targets)):
+        target = targets[n]
+        warm = target.warm_share * now.demand_rps
+        target.capacity_rps = served_with_cold_caches(target.capacity_rps, warm, now.cold_factor)
+
+
+@compilable
+def warm_caches(targets: Records, platform: Records) -> None:
+    """Work that the load of targets takes, and caches a minute later."""
+    now = platform[0]
+    for n in range(len(targets)):
+        target = targets[n]
+        target.work_rps = target.load_rps
+        if now.cold_factor > 1 and now.demand_rps > 0:
+            warm = target.warm_share * now.demand_rps
+            target.work_rps = work_with_cold_caches(target.load_rps, warm, now.cold_factor)
+            target.warm_share = warm_share_after(
+                target.warm_share, target.load_rps / now.demand_rps, now.cold_half_life
+            )
