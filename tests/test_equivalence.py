@@ -27,7 +27,8 @@ import numpy as np
 import pytest
 from support import EXACT
 
-from planner.infrastructure.entities import Model, Retry
+from planner.infrastructure.customers import Retry
+from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Heat, Scenario, ServedRule, Surge, UnitLoss
 from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
 from planner.infrastructure.loading import load_model

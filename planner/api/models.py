@@ -14,6 +14,7 @@ import pandas as pd
 from planner.api.notebook import Shown
 from planner.errors import InputError
 from planner.infrastructure import loading
+from planner.infrastructure.customers import Tier, Zone
 from planner.infrastructure.entities import (
     Cluster,
     CoolingUnit,
@@ -25,8 +26,6 @@ from planner.infrastructure.entities import (
     Region,
     Service,
     SimulationSettings,
-    Tier,
-    Zone,
 )
 from planner.infrastructure.failures import Generators, ServedRule, Severity
 from planner.infrastructure.field_types import SECTIONS

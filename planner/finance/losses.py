@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.infrastructure.entities import Model, Tier
+from planner.infrastructure.customers import Tier
+from planner.infrastructure.entities import Model
 from planner.laws.annual import AnnualLoss, annual_loss
 from planner.laws.credits import MonthlyCredit, credit_usd, monthly_credit
 from planner.laws.money import lost_usd

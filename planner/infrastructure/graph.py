@@ -18,7 +18,8 @@ from weakref import WeakKeyDictionary
 
 import networkx as nx
 
-from planner.infrastructure.entities import Model, Tier
+from planner.infrastructure.customers import Tier
+from planner.infrastructure.entities import Model
 
 type Graph = nx.DiGraph[str]
 

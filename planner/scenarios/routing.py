@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.infrastructure.entities import Model, Offer, Zone
+from planner.infrastructure.customers import Zone
+from planner.infrastructure.entities import Model, Offer
 from planner.infrastructure.fleet import Fleet, running_units
 from planner.infrastructure.graph import offer_in_reach, reachable_regions
 from planner.laws.heat import heat_mw

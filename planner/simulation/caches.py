@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from planner.laws.compiling import compilable
+from planner.laws.ratios import ratio
 from planner.laws.recovery import served_with_cold_caches, warm_share_after, work_with_cold_caches
 from planner.simulation.arrays import Records
-from planner.simulation.system_states import Floats
 
 
 @compilable
-def know_caches(zones: Records, targets: Records, platform: Records, recent_rps: Floats) -> None:
-    """Before the failure caches are warm for what targets serve, as load balancers know."""
+def fill_caches(zones: Records, targets: Records) -> None:
+    """Before the failure caches are warm for what targets serve."""
     demand = 0.0
     for z in range(len(zones)):
         demand += zones[z].rps
     for n in range(len(targets)):
-        target = targets[n]
-        target.warm_share = target.load_rps / demand if demand > 0 else 0.0
-        target.capacity_rps = served_with_cold_caches(
-            target.capacity_rps, target.load_rps, platform[0].cold_factor
-        )
-        target.known_rps = target.capacity_rps
-        for minute in range(len(recent_rps)):
-            recent_rps[minute, n] = target.capacity_rps
+        targets[n].warm_share = ratio(targets[n].load_rps, demand)
 
 
 @compilable
 def look_into_caches(zones: Records, targets: Records, platform: Records) -> None:
-    """Requests that targets can serve with caches as warm as they are."""
+    """Requests that targets can serve with caches as warm as they are, as load balancers know."""
     now = platform[0]
     if now.cold_factor <= 1:
         return
@@ -38,6 +31,7 @@ def look_into_caches(zones: Records, targets: Records, platform: Records) -> Non
         target = targets[n]
         warm = target.warm_share * now.demand_rps
         target.capacity_rps = served_with_cold_caches(target.capacity_rps, warm, now.cold_factor)
+        target.known_rps = served_with_cold_caches(target.known_rps, warm, now.cold_factor)
 
 
 @compilable

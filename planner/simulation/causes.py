@@ -15,6 +15,8 @@ from planner.simulation.history import History
 from planner.simulation.system_states import Bools
 from planner.simulation.world import SECONDS, World
 
+#: Relative difference of capacities that is none.
+ROUNDING = 1e-12
 #: ``heat``: throttling and thermal shutdown; ``late``: emergency capacity that is overdue;
 #: ``routing``: sent to targets that were gone (no purchase changes it); ``services``: rejected by
 #: services and their connection pools; ``scarcity``: all else.
@@ -97,7 +99,8 @@ def _pending(world: World, history: History, index: int, minute: int) -> list[tu
     found = []
     for v, reserved in enumerate((offers.rps * share).tolist()):
         due = timeline.order_minute + offers.lead_minutes[v]
-        in_use = known_capacity[:, v] >= reserved
+        cold = reserved / world.reaction.cold_factor[index]
+        in_use = known_capacity[:, v] >= cold * (1 - ROUNDING)
         if due > minute or not share[v] or in_use[0]:
             continue
         first = minute + int(np.argmax(in_use)) if in_use.any() else world.minutes

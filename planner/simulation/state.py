@@ -7,7 +7,7 @@ import numpy as np
 from planner.laws.compiling import compilable
 from planner.laws.traffic import Network, send, serving_rps
 from planner.simulation.arrays import Course, Phases, Records, State
-from planner.simulation.caches import know_caches
+from planner.simulation.caches import fill_caches
 from planner.simulation.system_states import Bools, Floats, SystemStates
 
 #: Capacity over all demand that no retry storm fills, yet small enough to keep the digits of loads.
@@ -38,7 +38,7 @@ def start(state: State, course: Course, states: SystemStates, s: int) -> None:
         set_demand(state.zones, usual, states.demand_factor[row])
         _serve_as_usual(state.zones, state.tiers, state.targets, state.network)
         if cold:
-            know_caches(state.zones, state.targets, state.platform, state.recent_rps)
+            fill_caches(state.zones, state.targets)
         if waits:
             # What load balancers assume at a failure in the first minute: that of a usual one.
             state.platform[0].most_rps = _most_rps(course, states.demand_factor, s)

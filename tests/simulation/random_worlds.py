@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from planner.infrastructure.entities import Feed, Model, Retry, Service, SimulationSettings
+from planner.infrastructure.customers import Retry
+from planner.infrastructure.entities import Feed, Model, Service, SimulationSettings
 from planner.infrastructure.failures import (
     Event,
     Heat,

@@ -9,7 +9,8 @@ import pytest
 from laws.written import rationed
 from simulation.worlds import judged, operating, surge
 
-from planner.infrastructure.entities import Model, Tier
+from planner.infrastructure.customers import Tier
+from planner.infrastructure.entities import Model
 
 TIERS = {
     "first": Tier(name="first", priority=1, share=0.2, scarcity_allocation=0.2),

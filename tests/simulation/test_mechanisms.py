@@ -20,7 +20,8 @@ from simulation.worlds import (
     unattended,
 )
 
-from planner.infrastructure.entities import Feed, Model, Plant, Service, Zone
+from planner.infrastructure.customers import Zone
+from planner.infrastructure.entities import Feed, Model, Plant, Service
 from planner.infrastructure.failures import Heat, LargestUnitsLoss, UnitLoss
 from planner.infrastructure.operations import RestorationPhase
 

@@ -16,7 +16,8 @@ import pytest
 from laws.exact import amplification
 from simulation.worlds import Run, changed, lasting, lose, operating, run, surge
 
-from planner.infrastructure.entities import Model, Retry, Service
+from planner.infrastructure.customers import Retry
+from planner.infrastructure.entities import Model, Service
 
 CAPACITY, LIMIT, PATIENCE = 60e3, 120e3, 0.5
 #: Share of the work of a full queue that is not in vain.

@@ -22,7 +22,8 @@ from simulation.worlds import (
     unattended,
 )
 
-from planner.infrastructure.entities import Model, Offer, Tier
+from planner.infrastructure.customers import Tier
+from planner.infrastructure.entities import Model, Offer
 from planner.infrastructure.failures import UnitLoss
 from planner.infrastructure.operations import RestorationGates, RestorationPhase
 from planner.laws.traffic import IMPACTS, impact

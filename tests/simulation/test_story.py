@@ -7,7 +7,8 @@ import re
 import pytest
 from simulation.worlds import changed, hasty, judged, operating
 
-from planner.infrastructure.entities import Model, Retry, Service
+from planner.infrastructure.customers import Retry
+from planner.infrastructure.entities import Model, Service
 from planner.infrastructure.failures import Event, Heat, LargestUnitsLoss, NodeLoss, Surge, UnitLoss
 from planner.infrastructure.operations import RestorationGates, RestorationPhase
 from planner.simulation.story import describe

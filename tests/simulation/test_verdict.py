@@ -9,7 +9,8 @@ import pytest
 from simulation.worlds import changed, hasty, judged, operating, surge
 
 import planner.simulation.verdict
-from planner.infrastructure.entities import Model, Retry, Service
+from planner.infrastructure.customers import Retry
+from planner.infrastructure.entities import Model, Service
 from planner.infrastructure.failures import NodeLoss, ServedRule, Severity, Surge, UnitLoss
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.policies import Finance, Policies
