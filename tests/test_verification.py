@@ -8,6 +8,8 @@ cooling in proportion.
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,7 +34,7 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 from planner.rounds import LoopResult
 from planner.scenarios.generators import all_scenarios
-from planner.simulation.verdict import Breach, BreachKind, Verdict
+from planner.simulation.verdict import Breach, BreachKind, Verdict, judge
 from planner.verification import optimize_and_verify
 
 EXACT = SolverSettings(gap=0.0)
@@ -69,6 +71,13 @@ simulation: {horizon_minutes: 200}
 LATE = LOST.replace("demand_rps: 1000.0", "demand_rps: 600.0").replace(
     "repair_minutes: 300}]",
     "repair_minutes: 300}, {kind: surge, factor: 1.5, at_minute: 120, repair_minutes: 180}]",
+)
+
+#: The far region suffices for everybody, if the requests that failover brings find warm caches.
+COLD = (
+    re.sub(r"offers:.*?operations:", "operations:", LOST, flags=re.DOTALL)
+    .replace("demand_rps: 1000.0", "demand_rps: 600.0")
+    .replace("least_served: 0.6", "least_served: 1.0")
 )
 
 #: Sign-in just takes what is asked when a region is lost; replicas can be bought.
@@ -560,3 +569,18 @@ def test_plan_of_a_failed_loop_says_that_it_does_not_survive(tmp_path: Path) -> 
     (line,) = plan.scenarios
     assert line.first_breach is not None
     assert "high 60.0 % served at minute 5, 90.0 % required" in line.first_breach.text
+
+
+@pytest.mark.parametrize(("factor", "bought"), [(1.0, 0), (1.5, 300)])
+def test_cold_caches_make_survivors_need_more_than_was_lost(
+    factor: float, bought: int, tmp_path: Path
+) -> None:
+    """600 requests/s of 1.5 times the work take 900 GPUs, less what has warmed up by minute 5."""
+    model = model_of(tmp_path, COLD, f"operations.cold_cache_factor={factor}")
+    found = optimize_and_verify(model, all_scenarios(model), EXACT).best
+    assert found is not None
+    fleet = found.solution.fleet
+    assert (fleet.gpus["second"] - 600, found.failed) == (bought, ())
+    fewer = replace(fleet, gpus={**fleet.gpus, "second": fleet.gpus["second"] - 50})
+    if bought:
+        assert judge(model, fewer, all_scenarios(model))[0].fails

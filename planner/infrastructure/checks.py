@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -287,14 +288,18 @@ def _check_plants(model: Model, document: Document) -> None:
         if plant.restart_units > most:
             message = f"{plant.restart_units} units are more than the {most} that it can have"
             document.complain(("plants", name, "restart_units"), message)
-        usual = max((model.clusters[cluster].setpoint_c for cluster in plant.cools), default=0.0)
-        for unit in dict.fromkeys((*plant.existing, *plant.options)):
-            limit = model.cooling_units[unit].start_below_c
-            if limit is not None and limit < usual:
-                message = (
-                    f"never starts in `{name}`, whose clusters have set points of {usual:g} °C"
-                )
-                document.complain(("cooling_units", unit, "start_below_c"), message)
+
+    for name, kind in model.cooling_units.items():
+        cooled = {
+            cluster
+            for plant in model.plants.values()
+            if name in (*plant.existing, *plant.options)
+            for cluster in plant.cools
+        }
+        usual = max((model.clusters[cluster].setpoint_c for cluster in cooled), default=-math.inf)
+        if kind.start_below_c is not None and kind.start_below_c < usual:
+            message = f"never starts: clusters that it cools have set points of {usual:g} °C"
+            document.complain(("cooling_units", name, "start_below_c"), message)
 
         planned = sum(
             count * model.cooling_units[unit].planned_outage_hours_per_year

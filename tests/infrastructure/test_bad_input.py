@@ -544,6 +544,26 @@ class TestSense:
                 "expected setpoint_c < throttle_c < shutdown_c",
             ),
             (
+                ["clusters.west-gpus.shutdown_spread_c=20"],
+                "clusters.west-gpus.shutdown_spread_c",
+                "racks shut down from 75 °C on",
+            ),
+            (
+                ["plants.west-chillers.restart_units=1000"],
+                "plants.west-chillers.restart_units",
+                "more than the",
+            ),
+            (
+                ["cooling_units.chiller-3.start_below_c=60"],
+                "cooling_units.chiller-3.start_below_c",
+                "never starts: clusters",
+            ),
+            (
+                ["services.web={plane: edge, recovery_minutes: 5}"],
+                "services.web.recovery_minutes",
+                "has no effect on a service",
+            ),
+            (
                 ["clusters.west-gpus.restart_c=95"],
                 "clusters.west-gpus",
                 "expected setpoint_c ≤ restart_c < shutdown_c",

@@ -202,6 +202,60 @@ def models(draw: st.DrawFn, tiny: Model) -> Model:
 
 
 @st.composite
+def returning(draw: st.DrawFn, model: Model) -> Model:
+    """The model with restarts step by step, units in sequence and caches that are cold at first."""
+    plants = {
+        name: plant.replace(
+            start_interval_minutes=draw(st.sampled_from([0.0, 2.5])),
+            restart_units=draw(st.sampled_from([0, 1])),
+        )
+        for name, plant in model.plants.items()
+    }
+    found = {
+        name: service.replace(recovery_minutes=draw(st.sampled_from([0.0, 20.0])))
+        for name, service in model.services.items()
+        if service.runs_on or service.replicas
+    }
+    reaction = model.operations.replace(
+        restart_minutes=draw(st.sampled_from([0.0, 6.0])),
+        restart_hold_minutes=draw(st.sampled_from([0.0, 4.0])),
+        restart_gpus_per_hour=draw(st.sampled_from([None, 900.0])),
+        failback_minutes=draw(st.sampled_from([0.0, 7.0])),
+        cold_cache_factor=draw(st.sampled_from([1.0, 1.4])),
+        cold_cache_half_life_minutes=draw(st.sampled_from([2.0, 20.0])),
+    )
+    services = {**model.services, **found}
+    return model.replace(plants=plants, services=services, operations=reaction)
+
+
+@st.composite
+def recovering(draw: st.DrawFn, model: Model) -> Model:
+    """The model with all of that, and halls that shut down in part and lose heat to the air."""
+    clusters = {
+        name: entry.replace(
+            shutdown_spread_c=draw(st.sampled_from([0.0, 8.0])),
+            envelope_mw_per_k=draw(st.sampled_from([0.0, 0.02])),
+            ventilation_mw_per_k=draw(st.sampled_from([0.0, 0.05])),
+            pull_down_c_per_minute=draw(st.sampled_from([None, 1.5])),
+        )
+        for name, entry in model.clusters.items()
+    }
+    kinds = {
+        name: kind.replace(start_below_c=draw(st.sampled_from([None, 80.0])))
+        for name, kind in model.cooling_units.items()
+    }
+    model = draw(returning(model))
+    reaction = model.operations.replace(
+        standby_start_minutes=draw(st.sampled_from([0.0, 5.0])),
+        switch_off_minutes=draw(st.sampled_from([0.0, 8.0])),
+        shedding_minutes=draw(st.sampled_from([0.0, 3.0])),
+        ventilation_minutes=draw(st.sampled_from([0.0, 10.0])),
+        cooldown_share=draw(st.sampled_from([0.0, 0.25])),
+    )
+    return model.replace(clusters=clusters, cooling_units=kinds, operations=reaction)
+
+
+@st.composite
 def events(draw: st.DrawFn, model: Model) -> Event:
     """Something that can happen to a model."""
     kinds = ["units", "largest-units", "heat", "surge", "plant", "region", "provider", "cluster"]

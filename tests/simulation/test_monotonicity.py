@@ -13,7 +13,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from simulation.random_worlds import single_failures
+from simulation.random_worlds import returning, single_failures
 from simulation.worlds import changed, hasty, lose, operating, run, surge, unattended
 from support import often
 
@@ -123,6 +123,18 @@ class TestOneFailure:
             if one == event or (less and name != "smaller"):
                 continue
             assert no_more(usual, before), name
+
+    @PROPERTY
+    @given(data=st.data())
+    def test_slower_restarts_and_colder_caches_lose_no_less(
+        self, data: st.DataObject, tiny: LoadedModel
+    ) -> None:
+        case = data.draw(single_failures(tiny.model))
+        (scenario,) = case.scenarios
+        usual, nothing = lost(case.model, scenario, only(scenario, NOTHING))
+        assume(sound(case.model, nothing))
+        (slower,) = lost(data.draw(returning(case.model)), scenario)
+        assert no_more(usual, slower)
 
 
 class TestExceptions:
