@@ -85,6 +85,26 @@ def test_no_survivor_is_cheaper_than_the_bound_nor_much_cheaper_than_the_plan(so
     assert outcome.best.solution.objective <= truth * 1.005
 
 
+def test_no_survivor_is_cheaper_than_the_bound_where_halls_recover_step_by_step(
+    tmp_path: Path,
+) -> None:
+    """Racks that last longer, doors that let heat out, and operators who switch off late help."""
+    ways = (
+        *(f"clusters.{name}.shutdown_spread_c=8" for name in "ab"),
+        *(f"clusters.{name}.envelope_mw_per_k=0.05" for name in "ab"),
+        "operations.switch_off_minutes=60",
+        "operations.restart_gpus_per_hour=600",
+        "operations.cold_cache_factor=1.2",
+    )
+    model = model_of(tmp_path, SITES.format(**CASES[0]), *ways)
+    outcome, truth = (
+        optimize_and_verify(model, all_scenarios(model), EXACT),
+        BENCHMARK.cheapest_survivor(model),
+    )
+    assert outcome.survives and truth is not None
+    assert outcome.survivor_bound_usd <= truth * (1 + 1e-6)
+
+
 def test_the_loosened_programme_costs_no_more_than_the_strict_one(solved) -> None:
     data = ProblemData(solved[0], all_scenarios(solved[0]), {})
     strict, loose = solve(build(data), EXACT), solve(build(loosened(data)), EXACT)

@@ -197,6 +197,7 @@ def check_plausibility(model: Model, document: Document) -> None:
     _check_demand(model, document)
     _check_clusters(model, document)
     _check_plants(model, document)
+    _check_units(model, document)
     check_scenarios(model, document)
     _check_services(model, document)
     _check_limits_of_services(model, document)
@@ -288,19 +289,6 @@ def _check_plants(model: Model, document: Document) -> None:
         if plant.restart_units > most:
             message = f"{plant.restart_units} units are more than the {most} that it can have"
             document.complain(("plants", name, "restart_units"), message)
-
-    for name, kind in model.cooling_units.items():
-        cooled = {
-            cluster
-            for plant in model.plants.values()
-            if name in (*plant.existing, *plant.options)
-            for cluster in plant.cools
-        }
-        usual = max((model.clusters[cluster].setpoint_c for cluster in cooled), default=-math.inf)
-        if kind.start_below_c is not None and kind.start_below_c < usual:
-            message = f"never starts: clusters that it cools have set points of {usual:g} °C"
-            document.complain(("cooling_units", name, "start_below_c"), message)
-
         planned = sum(
             count * model.cooling_units[unit].planned_outage_hours_per_year
             for unit, count in plant.existing.items()
@@ -325,6 +313,20 @@ def _check_plants(model: Model, document: Document) -> None:
                 " and plants with the same feeds together, or state fewer feeds"
             )
             document.complain(("feeds",), message)
+
+
+def _check_units(model: Model, document: Document) -> None:
+    for name, kind in model.cooling_units.items():
+        cooled = {
+            cluster
+            for plant in model.plants.values()
+            if name in (*plant.existing, *plant.options)
+            for cluster in plant.cools
+        }
+        usual = max((model.clusters[cluster].setpoint_c for cluster in cooled), default=-math.inf)
+        if kind.start_below_c is not None and kind.start_below_c < usual:
+            message = f"never starts: clusters that it cools have set points of {usual:g} °C"
+            document.complain(("cooling_units", name, "start_below_c"), message)
 
 
 def _check_services(model: Model, document: Document) -> None:

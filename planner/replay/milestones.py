@@ -172,9 +172,13 @@ def _restored(world: World, history: History, subject: Subject) -> Bools:
 
 
 def _reroute(world: World, history: History, subject: Subject) -> Bools:
-    """Whether load balancers know of another capacity of a cluster than at minute 0."""
+    """Whether load balancers know of another capacity of a cluster than at minute 0.
+
+    By more than what cold caches make of it.
+    """
     known_capacity = history.known_capacity_rps[:, 0, _cluster(world, subject)]
-    flags: Bools = np.abs(known_capacity - known_capacity[0]) > 1e-6 * known_capacity[0]
+    most = 1.0 - 1.0 / world.reaction.cold_factor[0] + 1e-6
+    flags: Bools = np.abs(known_capacity - known_capacity[0]) > most * known_capacity[0]
     return flags
 
 

@@ -7,6 +7,7 @@ In `one`, 1,000 GPUs at full load make 10 MW; a megawatt too little cooling is a
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,11 +21,15 @@ from simulation.worlds import (
     lose_chillers,
     operating,
     run,
+    scenario,
     surge,
     unattended,
 )
 
-from planner.infrastructure.entities import Model, Plant, Service
+from planner.infrastructure.entities import Measure, Model, Plant, Service
+from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.operations import Reaction
+from planner.optimization.formulation.problem import ProblemData
 from planner.simulation.cascade import simulate
 
 
@@ -194,6 +199,21 @@ class TestCoolingDown:
         assert case.plant("spare")[[24, 25]].tolist() == [0, 1]
         powered = case.cluster("powered_gpus", "site")
         assert powered[[34, 35]] == pytest.approx([1000, 600])
+
+    def test_a_measure_shortens_one_action(self, steady: Model) -> None:
+        model = changed(steady, "clusters", "site", capacitance_mj_per_k_per_mw=600.0)
+        measure = Measure(name="script", operations=Reaction(switch_off_minutes=3))
+        model = operating(model, switch_off_minutes=20).replace(measures={"script": measure})
+        for bought, minute in ((frozenset[str](), 35), (frozenset({"script"}), 18)):
+            fleet = replace(Fleet.existing(model), measures=bought)
+            powered = run(model, lose_chillers(5), fleet=fleet).cluster("powered_gpus", "site")
+            assert np.flatnonzero(powered < 1000)[0] == minute
+
+    def test_the_programme_switches_off_when_the_simulator_does(self, steady: Model) -> None:
+        model = operating(steady, switch_off_minutes=20, standby_start_minutes=4)
+        data = ProblemData(model, (scenario(lose_chillers(5, at=10)),), {})
+        acted = [stage for stage in data.stages if not stage.when_reacted.impossible]
+        assert acted[0].start_minute == 10 + 15 + 20
 
     def test_operators_may_shed_later_than_they_act(self, one: Model) -> None:
         model = operating(hasty(one), priority_shedding="operator", shedding_minutes=10)
