@@ -74,6 +74,18 @@ def each_simulation_once(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
         monkeypatch.setattr(verdict, "_judged", judged_once)
 
 
+#: Tests of the search for cheaper survivors, or of exactly what it finds.
+OF_THE_SEARCH = {"test_docs", "test_hyperscaler", "test_readme", "test_survivors"}
+
+
+@pytest.fixture(autouse=True)
+def a_short_search(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for cheaper survivors no longer than it takes to find one, but where that is tested."""
+    if request.path.stem not in OF_THE_SEARCH:
+        monkeypatch.setattr("planner.survivors.MOST_SIMULATED", 100)
+        monkeypatch.setattr("planner.below.MOST_TRIES", 400)
+
+
 @pytest.fixture
 def each_sampling_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sample the failures of the same fleet once, for tests of what is made of them."""

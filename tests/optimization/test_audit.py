@@ -22,7 +22,6 @@ from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.audit import _check_normal, audit
 from planner.optimization.solution.audit_purchases import exceeds
 from planner.optimization.solution.costs import emergency_spend_usd
-from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution
 from planner.optimization.solution.stage_values import stage_values
 
@@ -124,13 +123,6 @@ class TestUntouched:
         assert [item.asset for item in items if item.category == "regions"] == ["north"]
         total = sum(item.usd_per_year for item in items)
         assert total == pytest.approx(wider_plan[1].objective, rel=1e-9)
-
-    def test_plan_of_the_platform_of_2023_passes(self, reference) -> None:
-        programme, solution = solved(reference.model, SolverSettings(gap=5e-2))
-
-        total = sum(item.usd_per_year for item in audit(programme, solution))
-
-        assert total == pytest.approx(solution.objective, rel=1e-7)
 
 
 class TestFleet:

@@ -141,7 +141,7 @@ def through_the_year(seed: int) -> Model:
 
 def test_whatever_has_recourse_on_the_days_planned_for_has_it_on_all_days() -> None:
     seen = Counter[str]()
-    for seed in range(often(5, 300)):
+    for seed in range(often(3, 300)):
         model, rng = through_the_year(seed), Random(seed)
         planned = list(planned_hours(model, failures_of(model)))
         kept = [

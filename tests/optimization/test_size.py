@@ -51,7 +51,7 @@ def test_estimates_are_within_a_quarter_of_what_is_built(
     model: Model, monkeypatch: pytest.MonkeyPatch, in_parts: bool
 ) -> None:
     monkeypatch.setattr(size, "SMALL", 0)
-    data = data_of(model, every=12)
+    data = data_of(model, every=40)
     found = estimated(data, in_parts)
     assert found is not None
 
