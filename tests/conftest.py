@@ -75,7 +75,7 @@ def each_simulation_once(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
 
 
 #: Tests of the search for cheaper survivors, or of exactly what it finds.
-OF_THE_SEARCH = {"test_docs", "test_hyperscaler", "test_readme", "test_survivors"}
+OF_THE_SEARCH = {"test_hyperscaler", "test_readme", "test_survivors"}
 
 
 @pytest.fixture(autouse=True)

@@ -88,7 +88,7 @@ def test_whatever_has_recourse_at_the_hours_planned_for_has_it_at_all_hours(monk
     It has recourse at moments of every stage, or else in the programme of the hour.
     """
     seen = Counter[str]()
-    for seed in range(often(14, 600)):
+    for seed in range(often(8, 600)):
         model = through_the_day(seed)
         planned = list(planned_hours(model, failures_of(model)))
         kept = [at_hours(one, set(one.stand_in) or {peak_hour(model)}) for one in planned]
