@@ -355,7 +355,7 @@ RELATIVE, ABSOLUTE = 1e-6, 0.1
 PRINTED = 1e-5
 # Examples are whole numbers; that a busy machine draws them slowly is no fault of a property.
 PROPERTY = settings(
-    max_examples=often(12, 200),
+    max_examples=often(6, 200),
     derandomize=True,
     deadline=None,
     database=None,
