@@ -46,11 +46,6 @@ class StartOptions:
         ----------
         policies
             Settings that the options of risk and budgets stand for.
-
-        Raises
-        ------
-        InputError
-            If the model, the plan or a name is wrong.
         """
         from planner.infrastructure.fixing import fixing_settings, keeping_settings
         from planner.infrastructure.fleet import Fleet

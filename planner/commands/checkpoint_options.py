@@ -32,13 +32,7 @@ class CheckpointOptions:
     def opened(
         self, loaded: LoadedModel, start: Fleet | None, output: Output
     ) -> AbstractContextManager[None]:
-        """Keep results, or recall them, while the command runs.
-
-        Raises
-        ------
-        InputError
-            If the checkpoint is damaged, or that of another run.
-        """
+        """Keep results, or recall them, while the command runs."""
         from planner import checkpoint
 
         if self.checkpoint is not None and self.resume is not None:

@@ -62,11 +62,6 @@ def refuse_others(wanted: Container[str], subject: str) -> None:
     ----------
     wanted
         Names of parameters that do.
-
-    Raises
-    ------
-    click.UsageError
-        With all the others that were given.
     """
     context = click.get_current_context()
     given = [
@@ -126,13 +121,7 @@ class ModelArgument:
     overrides: tuple[str, ...]
 
     def load(self) -> LoadedModel:
-        """Load the model.
-
-        Raises
-        ------
-        InputError
-            With everything that is wrong with it.
-        """
+        """Load the model."""
         from planner.infrastructure.loading import load_model
 
         return load_model(self.model, self.overrides)

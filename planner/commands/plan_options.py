@@ -41,13 +41,7 @@ class PlanArgument:
     overrides: tuple[str, ...]
 
     def open(self, output: Output) -> Reopened:
-        """Read the plan and its model, and say the notes on both.
-
-        Raises
-        ------
-        InputError
-            If the plan or the model is wrong, or they do not fit.
-        """
+        """Read the plan and its model, and say the notes on both."""
         from planner.plan.reopening import reopen
 
         opened = reopen(self.plan_file, self.model, self.overrides)
@@ -101,13 +95,7 @@ class SubjectOptions:
         return self.model or DEFAULT_MODEL
 
     def open(self, output: Output) -> Subject:
-        """Read the model and the plan, and say the notes on both.
-
-        Raises
-        ------
-        InputError
-            If the model or the plan is wrong, or they do not fit.
-        """
+        """Read the model and the plan, and say the notes on both."""
         from planner.plan.reopening import subject
 
         model = self.name if self.plan_file is None else self.model

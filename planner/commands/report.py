@@ -54,13 +54,7 @@ class ReportOptions:
 
     @classmethod
     def given(cls, samples: int, no_finance: bool, seed: int, explained: bool) -> ReportOptions:
-        """Options as given on the command line.
-
-        Raises
-        ------
-        InputError
-            If there are too few samples to say anything.
-        """
+        """Options as given on the command line."""
         if 0 < samples < FEWEST_SAMPLES:
             message = f"expected 0 or at least {FEWEST_SAMPLES}, not {samples}"
             raise InputError.single("--samples", message)

@@ -355,13 +355,7 @@ def replanned_rows(study: FinanceStudy) -> Iterator[Row]:
 
 
 def write_tables(study: FinanceStudy, folder: Path) -> tuple[Path, ...]:
-    """Write every table as CSV into a folder, each whole or not at all.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be written.
-    """
+    """Write every table as CSV into a folder, each whole or not at all."""
     of_plans = {
         "returns": lambda valued: [_returns_line(valued)],
         "capital": capital_rows,

@@ -111,13 +111,7 @@ def _numbers(plan: Alternative) -> dict[str, Any]:
 
 
 def write_table(found: Iterable[Alternative], path: Path) -> None:
-    """Write the table of alternatives as CSV.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
-    """
+    """Write the table of alternatives as CSV."""
     rows = [
         _numbers(plan)
         | {"changes": ", ".join(f"{key} {more:+d}" for key, more in plan.changes.items())}

@@ -94,13 +94,7 @@ def show_section(section: str, as_json: bool) -> None:
 
 
 def show_entry(section: str, name: str, as_json: bool) -> None:
-    """Print every figure of one entry with what is known about it.
-
-    Raises
-    ------
-    InputError
-        If the section has no such entry.
-    """
+    """Print every figure of one entry with what is known about it."""
     if name not in _names(section):
         known = ", ".join(_names(section)) + nearest(name, _names(section), 3)
         raise InputError.single(f"plan catalogue {section}", f"no entry `{name}` among {known}")

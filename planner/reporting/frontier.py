@@ -33,13 +33,7 @@ TITLES = {
 
 
 def check_output(path: Path) -> None:
-    """Check before a long run that a frontier can be written to a file.
-
-    Raises
-    ------
-    InputError
-        If it cannot.
-    """
+    """Check before a long run that a frontier can be written to a file."""
     if path.suffix.lower() == ".csv":
         check_file(path)
     else:
@@ -47,13 +41,7 @@ def check_output(path: Path) -> None:
 
 
 def write_output(frontier: Frontier, name: str, path: Path) -> None:
-    """Write the table of a frontier, or its picture.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
-    """
+    """Write the table of a frontier, or its picture."""
     if path.suffix.lower() == ".csv":
         write_file(_csv(frontier).encode(), path)
     else:

@@ -13,13 +13,7 @@ MISSING_EXTRA = "needs matplotlib, which is not installed: pip install 'resilien
 
 
 def check_picture(path: Path) -> None:
-    """Check before a long run that a picture can be written.
-
-    Raises
-    ------
-    InputError
-        If matplotlib is not installed or does not write such files, or the folder does not exist.
-    """
+    """Check before a long run that a picture can be written."""
     try:
         from matplotlib.backend_bases import FigureCanvasBase
     except ImportError as error:

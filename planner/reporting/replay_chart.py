@@ -172,13 +172,7 @@ def sparkline(values: Floats, width: int, low: float, high: float) -> str:
 
 
 def write_picture(replay: Replay, path: Path) -> None:
-    """Write the chart as a picture, whole or not at all.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
-    """
+    """Write the chart as a picture, whole or not at all."""
     content = _picture(replay, path.suffix[1:].lower())
     write_file(content, path)
 

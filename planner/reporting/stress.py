@@ -35,26 +35,14 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def check_output(path: Path) -> None:
-    """Check before a long run that a page or picture can be written.
-
-    Raises
-    ------
-    InputError
-        If it cannot.
-    """
+    """Check before a long run that a page or picture can be written."""
     if path.suffix.lower() not in KINDS:
         raise InputError.single(str(path), f"expected a name that ends in {' or '.join(KINDS)}")
     check_file(path)
 
 
 def write_output(found: Stress, loaded: LoadedModel, path: Path) -> None:
-    """Write the picture of which failures fail together, or a page with it.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written.
-    """
+    """Write the picture of which failures fail together, or a page with it."""
     page = path.suffix.lower() == ".html"
     text = _page(found, loaded) if page else matrix_svg(found, alone=True)
     write_file(text.encode(), path)

@@ -88,13 +88,7 @@ def _plain(value: float | None) -> float | str | None:
 
 
 def write_junit(path: Path, source: str, outcomes: Sequence[RuleResult]) -> None:
-    """Write one test case for each rule as JUnit XML, whole or not at all.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
-    """
+    """Write one test case for each rule as JUnit XML, whole or not at all."""
     failed = sum(outcome.failed for outcome in outcomes)
     counts = {"tests": str(len(outcomes)), "failures": str(failed), "errors": "0"}
     suites = ElementTree.Element("testsuites", counts)

@@ -40,25 +40,13 @@ ENDING = ".xlsx"
 
 
 def write_workbook(study: FinanceStudy, path: Path) -> None:
-    """Write the workbook of a study, whole or not at all.
-
-    Raises
-    ------
-    InputError
-        If it is no name of a workbook, or cannot be written.
-    """
+    """Write the workbook of a study, whole or not at all."""
     check_workbook(path)
     write_file(workbook_bytes(study), path)
 
 
 def check_workbook(path: Path) -> None:
-    """Check before a long run that a workbook can be written.
-
-    Raises
-    ------
-    InputError
-        If its name has another ending, it is a folder, or it stands in none that can be written.
-    """
+    """Check before a long run that a workbook can be written."""
     if path.suffix.lower() != ENDING:
         raise InputError.single(str(path), f"expected a name that ends in {ENDING}")
     check_file(path)

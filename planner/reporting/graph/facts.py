@@ -159,11 +159,6 @@ def make_scene(
         Nodes to lose together, as ``kind:name``, or by name where one kind alone has it.
     regions
         Regions to show; all if none is named.
-
-    Raises
-    ------
-    InputError
-        With every node and region that the model does not have.
     """
     before = Fleet.existing(model)
     after = before if fleet is None else fleet

@@ -57,11 +57,6 @@ def waterfall(base: Build, build: Build, plan: Plan) -> list[Row]:
 
     Purchases count with the annuity of their price over their life, running costs by how they
     change. What is left to the objective of the plan is what failures are expected to cost.
-
-    Raises
-    ------
-    SolverError
-        If normal operation of what exists cannot be worked out.
     """
     rate = build.model.finance.discount_rate
     return _steps(purchases(base, build), running(base, base), running(base, build), rate, plan)

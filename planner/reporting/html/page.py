@@ -70,13 +70,7 @@ class Material:
 
 
 def check_extra(path: Path, modules: Sequence[str] = ("plotly", "jinja2")) -> None:
-    """Check before long work that a report can be made.
-
-    Raises
-    ------
-    InputError
-        If Plotly or Jinja is not installed.
-    """
+    """Check before long work that a report can be made."""
     for module in modules:
         try:
             __import__(module)
