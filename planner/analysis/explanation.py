@@ -19,7 +19,7 @@ from planner.analysis.marginal import (
     requirement_removals,
     together,
 )
-from planner.analysis.what_if import Tightness, settle, tightness
+from planner.analysis.what_if import Tightness, settle, tightness, tightness_in_parts
 from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.loading import LoadedModel
@@ -32,6 +32,7 @@ from planner.optimization.formulation.programme import Row
 from planner.optimization.infeasibility.shortfalls import Shortfall, ShortfallProgramme
 from planner.optimization.infeasibility.wording import PHRASES as WORDING
 from planner.optimization.solution.costs import recourse_usd
+from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.decisions import (
     Decision,
     counts_of,
@@ -189,7 +190,7 @@ def explain(
     questions.progress("building the programme and costing the plan in it")
     study, agrees = _study(plan, loaded, scenarios, questions)
     questions.progress("its linear relaxation, and one less of each purchase")
-    rows, reduced = tightness(study.programme, study.solution.values, questions.settings)
+    rows, reduced = _tightness(study)
     notes = _local_notes(study, reduced)
     suspects = _suspects(study, notes)
     removals, unasked, silent = one_by_one(study, suspects)
@@ -198,7 +199,7 @@ def explain(
     last = _worths(study, notes, last_worth)
     notes = [replace(note, last=last[note.decision]) for note in notes]
     power = power_gains(study)
-    requirements = requirement_removals(study)
+    requirements = requirement_removals(study, [measured.row for measured in rows])
     following = _worths(study, notes, next_worth)
     notes = [replace(note, next=following[note.decision]) for note in notes]
     unbought = _unbought(study, reduced)
@@ -229,14 +230,16 @@ def _study(
     plan: Plan, loaded: LoadedModel, scenarios: tuple[Scenario, ...], questions: Questions
 ) -> tuple[Study, bool]:
     data, settings = problem_data_of(plan, loaded.model, scenarios), questions.settings
-    programme, fleet = build(data), plan.fleet(loaded.model)
+    parts = Decomposition(data, settings) if decomposes(data, settings) else None
+    if parts is not None:
+        parts.lay_out(Deadline(settings))
+    programme = build(data) if parts is None or not parts.apart else parts.base
+    fleet, low = plan.fleet(loaded.model), plan.bound_usd_per_year
     try:
         bought = counts_of(programme, fleet)
     except ValueError as error:
         raise InputError.single(loaded.name, str(error)) from error
-    parts, low = None, plan.bound_usd_per_year
-    if decomposes(data, settings):
-        parts = Decomposition(data, settings)
+    if parts is not None:
         _, cheapest = solve_in_parts(parts, settings, fleet)
     _, solution = settle(parts or programme, bought, settings)
     if solution.status == "infeasible":
@@ -251,6 +254,14 @@ def _study(
             low = fresh.bound if fresh is not None else -math.inf
     low = min(low, solution.objective)
     return Study(data, programme, bought, solution, low, questions, parts), agrees
+
+
+def _tightness(study: Study) -> tuple[tuple[Tightness, ...], dict[Decision, float]]:
+    """Slack and price of every row, and the reduced cost of every decision."""
+    parts, settings = study.parts, study.questions.settings
+    if parts is not None and parts.apart:
+        return tightness_in_parts(parts, study.solution, settings)
+    return tightness(study.programme, study.solution.values, settings)
 
 
 def _unmet(data: ProblemData, bought: Mapping[Decision, int], settings: SolverSettings) -> str:

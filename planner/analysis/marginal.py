@@ -26,7 +26,7 @@ from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
-from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.infeasibility.shortfalls import ShortfallProgramme
 from planner.optimization.solution.costs import recourse_usd
 from planner.optimization.solution.deadline import Deadline
@@ -429,11 +429,9 @@ def power_gains(study: Study) -> dict[str, Difference | None]:
     return {region: gain([region]) for region in regions}
 
 
-def _without_family(study: Study, family: Family) -> Programme | Decomposition:
+def _without_family(study: Study, family: Family, rows: Iterable[Row]) -> Programme | Decomposition:
     """What to solve for the cost without a family of rows."""
-    of_scenarios = {
-        row.key for row in study.programme.rows.values() if row.family == family and row.scenario
-    }
+    of_scenarios = {row.key for row in rows if row.family == family and row.scenario}
     if of_scenarios and family != Family.EMERGENCY_BUDGET:
         programme = build(study.data)
         free_family(programme, family)
@@ -443,21 +441,25 @@ def _without_family(study: Study, family: Family) -> Programme | Decomposition:
     return study.relaxed(lambda programme: free_family(programme, family), data)
 
 
-def requirement_removals(study: Study) -> tuple[Removal, ...]:
-    """Savings without each policy and budget, and with one redundant unit less in every plant."""
-    rows = study.programme.rows.values()
+def requirement_removals(study: Study, rows: Collection[Row]) -> tuple[Removal, ...]:
+    """Savings without each policy and budget, and with one redundant unit less in every plant.
+
+    Parameters
+    ----------
+    rows
+        Requirements and limits of the programme.
+    """
     families = {
         row.family: None
         for row in rows
-        if row.kind != "definition"
-        and row.family not in ESSENTIAL
+        if row.family not in ESSENTIAL
         and (not row.scenario or row.family == Family.EMERGENCY_BUDGET)
     }
     found = []
     for family in families:
         answer = study.ask(
             f"without {family.replace('_', ' ')}",
-            lambda family=family: _without_family(study, family),  # type: ignore[misc]
+            lambda family=family: _without_family(study, family, rows),  # type: ignore[misc]
         )
         if answer is not None:
             found.append(study.removal((family,), answer))

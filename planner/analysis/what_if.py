@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from planner.infrastructure.fleet import Fleet
@@ -191,19 +191,38 @@ def tightness(
     finally:
         for variable, (low, high) in zip(whole, before, strict=True):
             variable.low, variable.high, variable.integer = low, high, True
-    found = []
+    chosen = variables(programme)
+    found = tuple(_tight_rows(programme, linear.values))
+    return found, {key: float(x.reduced_cost or 0.0) for key, x in chosen.items()}
+
+
+def tightness_in_parts(
+    parts: Decomposition, solution: Solution, settings: SolverSettings
+) -> tuple[tuple[Tightness, ...], dict[Decision, float]]:
+    """The same scenario by scenario, where these have nothing in common (`Decomposition.apart`)."""
+    found, reduced = tightness(parts.base, solution.values, settings)
+    slopes, more = parts.slopes(solution.values), list(found)
+    for part, solved in parts.recourse(parts.data, solution):
+        (scenario,) = part.data.scenarios
+        more += _tight_rows(part, solved.values, scenario.frequency_per_year)
+    chosen = variables(parts.base)
+    return tuple(more), {key: usd + slopes[chosen[key].id] for key, usd in reduced.items()}
+
+
+def _tight_rows(
+    programme: Programme, values: Mapping[str, float], times: float = 1.0
+) -> Iterator[Tightness]:
+    """Slack and price of the rows of a programme, whose costs count so many times."""
     for name, row in programme.rows.items():
         if row.kind == "definition":
             continue
         constraint = programme.constraints[name]
-        terms = [factor * linear.values[variable.name] for variable, factor in constraint.items()]
+        terms = [factor * values[variable.name] for variable, factor in constraint.items()]
         total = sum(terms) + constraint.constant
         room = abs(total) if constraint.sense == EQUAL else constraint.sense * total
-        price = abs(float(constraint.dual or 0.0))
+        price = times * abs(float(constraint.dual or 0.0))
         free = _can_exceed(constraint) and any(terms)
-        found.append(Tightness(row, max(0.0, float(room)), price, free))
-    chosen = variables(programme)
-    return tuple(found), {key: float(x.reduced_cost or 0.0) for key, x in chosen.items()}
+        yield Tightness(row, max(0.0, float(room)), price, free)
 
 
 def _can_exceed(constraint: Constraint) -> bool:

@@ -22,10 +22,12 @@ from planner.analysis.marginal import (
     next_worth,
     one_by_one,
 )
-from planner.analysis.what_if import ask
+from planner.analysis.what_if import ask, settle, tightness, tightness_in_parts
 from planner.errors import InputError
 from planner.infrastructure.loading import LoadedModel, load_model
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.build import build
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.shortfalls import ShortfallProgramme
@@ -272,6 +274,35 @@ def test_scenarios_that_substitute_for_each_other_are_found_together(tmp_path: P
     note = next(note for note in found.decisions if note.decision == Decision("gpus", "cb"))
     assert note.fails is not None
     assert {failure.scenario for failure in note.fails} == {"lose-a", "lose-a-again"}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_prices_in_parts_bound_what_other_purchases_cost(seed: int) -> None:
+    """Reduced costs are slopes of a convex cost, and only rows without slack have a price."""
+    model = drawn_model(seed)
+    data = ProblemData(model, all_scenarios(model), {})
+    programme = build(data)
+    bought = counts(programme, solve(programme, EXACT).values)
+    parts = Decomposition(data, EXACT)
+    _, solution = settle(parts, bought, EXACT)
+    assert parts.apart
+    rows, reduced = tightness_in_parts(parts, solution, EXACT)
+    whole, _ = tightness(programme, solution.values, EXACT)
+    here, there = ({one.row for one in some} for some in (rows, whole))
+    assert here <= there  # budgets that nothing can exceed are not asked for in parts
+    assert {row.family for row in there - here} <= {Family.EMERGENCY_BUDGET}
+    assert all(one.tight for one in rows if one.price * max(1.0, abs(one.row.amount)) > USD)
+    compared = 0
+    for key, count in bought.items():
+        for more in (-1, 1):
+            chosen = variables(parts.base)[key]
+            if not chosen.low <= count + more <= chosen.high:
+                continue
+            _, other = settle(parts, bought | {key: count + more}, EXACT)
+            if other.status != "infeasible":
+                compared += 1
+                assert other.objective >= solution.objective + more * reduced[key] - USD
+    assert compared
 
 
 @pytest.mark.parametrize("text", [TWO, THREE.replace("LIMIT", "0.3")])

@@ -159,14 +159,15 @@ class Recourse:
 
     def columns(
         self, blocks: Sequence[Block], basis: Basis | None, purchases: Floats
-    ) -> list[Floats]:
-        """Values of the columns of blocks of one form at least cost, scaled."""
+    ) -> list[tuple[Floats, Floats]]:
+        """Values of the columns of blocks of one form at least cost, and duals of rows, scaled."""
         form, found = blocks[0].form, []
         instance, given = self._take(form.structure), form.given_at(purchases)
         _begin(instance.highs, form, basis)
         for block in blocks:
             _evaluated(instance.highs, block, given)
-            found.append(np.array(instance.highs.getSolution().col_value[: len(form.cost)]))
+            made = instance.highs.getSolution()
+            found.append((np.array(made.col_value[: len(form.cost)]), np.array(made.row_dual)))
         self._give_back(instance)
         return found
 
@@ -216,8 +217,8 @@ class Evaluator:
         """
         return self.evaluate_all([block], purchases)[block]
 
-    def columns(self, blocks: Sequence[Block], purchases: Floats) -> list[Floats]:
-        """Values of the columns of blocks of one form at least cost, scaled.
+    def columns(self, blocks: Sequence[Block], purchases: Floats) -> list[tuple[Floats, Floats]]:
+        """Values of the columns of blocks of one form at least cost, and duals of rows, scaled.
 
         Raises
         ------

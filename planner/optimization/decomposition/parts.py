@@ -148,6 +148,26 @@ class Decomposition:
         missing = set(self.missing(values))
         return tuple(f.name for f in self.failures if f.alone or f.name in missing)
 
+    @property
+    def apart(self) -> bool:
+        """Whether scenarios have nothing in common once purchases are whole and fixed."""
+        policy, shared = self.data.model.policies.risk, self.base.problem.variables
+        blocks = (piece.block for failure in self.failures for piece in failure.pieces)
+        linked = {number for block in blocks for number in block.form.link_column.tolist()}
+        expected = policy.kind == "expected" or not policy.beta
+        return expected and all(shared[number].integer for number in linked)
+
+    def slopes(self, values: Mapping[str, float]) -> Floats:
+        """What one more of each variable of the base adds to the cost of recourse, USD a year."""
+        at = np.array([values[x.name] for x in self.base.problem.variables])
+        blocks = {piece.block: None for failure in self.failures for piece in failure.pieces}
+        found, slopes = self.evaluator.evaluate_all(list(blocks), at), np.zeros(len(at))
+        for failure in self.failures:
+            for piece in failure.pieces:
+                cut, weight = found[piece.block].cut, failure.frequency_per_year * piece.factor
+                np.add.at(slopes, cut.columns, weight * cut.slopes)
+        return slopes
+
     def largest_purchases(self) -> Floats:
         """Values of the variables of the master with as much as may be had of everything."""
         _, high = self.bounds()
@@ -183,7 +203,10 @@ class Decomposition:
             yield Cases(programme, found)
 
     def recourse(self, data: ProblemData, solution: Solution) -> Iterator[Part]:
-        """The programme of each scenario with its least costly recourse for a plan."""
+        """The programme of each scenario with its least costly recourse for a plan.
+
+        Duals of its rows are those of the cost of one occurrence.
+        """
         shared = self.base.problem.variables
         purchases = np.array([solution.values[variable.name] for variable in shared])
         library = Library(structures=self.library.structures)
@@ -193,10 +216,14 @@ class Decomposition:
             found, _ = library.components(part.problem, self.bounds(), NOTHING, NOTHING)
             for one in found:
                 block = library.block(one.form, np.zeros(0), np.zeros(0))
-                (amounts,) = self.evaluator.columns([block], purchases)
-                unscaled = np.ldexp(amounts, one.form.structure.column_size).tolist()
+                ((amounts, duals),) = self.evaluator.columns([block], purchases)
+                structure = one.form.structure
+                unscaled = np.ldexp(amounts, structure.column_size).tolist()
                 for place, amount in zip(one.columns.tolist(), unscaled, strict=True):
                     values[part.problem.variables[place].name] = amount
+                prices = (one.factor * np.ldexp(duals, -structure.row_size)).tolist()
+                for place, price in zip(one.rows.tolist(), prices, strict=True):
+                    part.problem.constraints[place].dual = price
             for variable in part.problem.variables:
                 values.setdefault(variable.name, 0.0)
             yield (

@@ -144,7 +144,7 @@ class Gathered:
     uses: list[tuple[str, int, float]] = field(default_factory=list)
 
     def cases(
-        self, solution: Solution, columns: Callable[[Sequence[Block]], list[Floats]]
+        self, solution: Solution, columns: Callable[[Sequence[Block]], list[tuple[Floats, Floats]]]
     ) -> Cases:
         """Its programme with the recourse of all cases.
 
@@ -153,7 +153,7 @@ class Gathered:
         solution
             Purchases and normal operation.
         columns
-            Values of the columns of blocks of one form, scaled.
+            Values of the columns of blocks of one form and duals of their rows, scaled.
         """
         made = self.template.made or _largest_of(self.place, self.groups[0])
         problem = made.programme.problem
@@ -163,8 +163,8 @@ class Gathered:
             sizes = part.component.form.structure.column_size
             mine = [blocks[index] for blocks in self.numbers]
             once = list(dict.fromkeys(mine))
-            amount_of = dict(zip(once, columns(once), strict=True))
-            found = np.ldexp(np.array([amount_of[block] for block in mine]), sizes)
+            solved = dict(zip(once, columns(once), strict=True))
+            found = np.ldexp(np.array([solved[block][0] for block in mine]), sizes)
             for place, amounts in zip(part.component.columns.tolist(), found.T, strict=True):
                 values[problem.variables[place].name] = amounts
         stages = [
