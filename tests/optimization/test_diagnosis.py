@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from optimization.drawing import drawn_model
 from support import EXACT, solved
 
 from planner.infrastructure.entities import Model
@@ -670,3 +671,22 @@ def test_a_diagnosis_without_time_is_not_an_error(tmp_path: Path) -> None:
     assert not diagnosis.complete
     assert diagnosis.conflict == ()
     assert diagnosis.sets == ()
+
+
+@pytest.mark.parametrize("seed", [9, 30])
+def test_least_that_is_missed_is_the_same_in_parts(seed: int) -> None:
+    """Only one scenario is asked at first: others join that its purchases do not meet."""
+    drawn = drawn_model(seed)
+    zones = {name: z.replace(demand_rps=1.6 * z.demand_rps) for name, z in drawn.zones.items()}
+    model = drawn.replace(zones=zones)
+    data = ProblemData(model, all_scenarios(model), {})
+    one = (data.scenarios[0].name,)
+    whole, parts = (
+        diagnose(data, replace(EXACT, method=method), suspects=one).shortfalls
+        for method in ("extensive", "decomposed")
+    )
+    assert {missed.scenario for missed in whole} != {""}
+    least = [
+        sum(missed.amount / max(missed.limit, 1.0) for missed in found) for found in (whole, parts)
+    ]
+    assert least[1] == pytest.approx(least[0], rel=1e-6)

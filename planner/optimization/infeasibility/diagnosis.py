@@ -15,6 +15,7 @@ from functools import cached_property
 from planner.amounts import listed, percent
 from planner.errors import SolverError
 from planner.optimization.decomposition.loop import decomposes
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.families import STRICTER
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import NO_MARGIN
@@ -323,7 +324,7 @@ class _Diagnosing:
         for found in self._alternatives(conflict, elastic, sets):
             sets.append(found)
             self.found = replace(self.found, sets=_distinct(sets))
-        self.found = replace(self.found, shortfalls=self._missed(()))
+        self.found = replace(self.found, shortfalls=self._least_missed())
 
     def _take_alone(self) -> None:
         """What is missed in each of several scenarios that leave no plan even alone."""
@@ -377,6 +378,25 @@ class _Diagnosing:
     def _elastic(self) -> ElasticProgramme:
         """The elastic programme of all scenarios."""
         return elastic_programme(self.data)
+
+    def _least_missed(self) -> tuple[MissedRequirement, ...]:
+        """Requirements missed if nothing changes, by as little as possible.
+
+        In parts, scenarios are asked until purchases that miss least in them meet all others.
+        """
+        if not decomposes(self.data, self.deadline.endless):
+            return self._missed(())
+        parts, asked = Decomposition(self.data, self.deadline.endless), set(self.trials.asked)
+        parts.lay_out(self.deadline)
+        while True:
+            names = tuple(name for name in self.data.stages_by_scenario if name in asked)
+            elastic = elastic_programme(self.data.part(names))
+            missed = self._missed((), elastic)
+            values = {x.name: x.value or 0.0 for x in elastic.programme.problem.variables}
+            joining = set(parts.may_miss(values)) - asked
+            if not joining:
+                return missed
+            asked |= joining
 
     def _missed(
         self, kinds: tuple[Kind, ...], elastic: ElasticProgramme | None = None
