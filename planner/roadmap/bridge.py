@@ -10,11 +10,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from planner.infrastructure.entities import Model
 from planner.infrastructure.horizon import Horizon
-from planner.optimization.decomposition.blocks import Block
 from planner.optimization.formulation.algebra import sum_of
 from planner.optimization.formulation.problem import Key
 from planner.optimization.formulation.recourse import may_turn_away
@@ -23,7 +20,6 @@ from planner.optimization.infeasibility.shortfalls import NEGLIGIBLE, Shortfall,
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import run_solver
 from planner.roadmap.items import items_of
-from planner.roadmap.parts import RoadmapParts
 from planner.roadmap.programme import RoadmapProgramme, build_roadmap
 
 #: Gap at which the least shortfall of bridging periods counts as found.
@@ -88,23 +84,3 @@ def waivers(shortfalls: Mapping[str, Iterable[Shortfall]]) -> Waived:
         name: {(one.family, one.subject, one.scenario): math.inf for one in found}
         for name, found in shortfalls.items()
     }
-
-
-def impossible(parts: RoadmapParts) -> frozenset[str]:
-    """Failures of bridging nodes without recourse whatever is ordered, as ``node/scenario``."""
-    nodes, most = bridging(parts.roadmap), parts.largest_purchases()
-    verdicts: dict[Block, bool] = {}
-
-    def is_impossible(block: Block) -> bool:
-        if block not in verdicts:
-            verdicts[block] = (
-                parts.evaluator.evaluate(block, np.asarray(most)).impossible is not None
-            )
-        return verdicts[block]
-
-    return frozenset(
-        failure.name
-        for failure in parts.failures
-        if failure.name.partition("/")[0] in nodes
-        and any(is_impossible(piece.block) for piece in failure.pieces)
-    )

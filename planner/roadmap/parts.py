@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,17 +12,25 @@ import numpy as np
 
 from planner.errors import SolverError
 from planner.optimization.decomposition.blocks import Block
-from planner.optimization.decomposition.loop import UNFINISHED, Loop
-from planner.optimization.decomposition.master import Learned, Master
+from planner.optimization.decomposition.evaluation import MISSED, Cut, Evaluation
+from planner.optimization.decomposition.loop import TIGHT, UNFINISHED, Loop
+from planner.optimization.decomposition.master import Failure, Learned, Master
 from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.decomposition.templates import Place
-from planner.optimization.formulation.labels import joined
+from planner.optimization.formulation.algebra import (
+    AT_MOST,
+    Constraint,
+    Problem,
+    Variable,
+    sum_of,
+)
+from planner.optimization.formulation.labels import joined, label
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import NO_MARGIN, Margin
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.settings import SolverSettings
-from planner.optimization.solution.solving import Solution, Start, solve
+from planner.optimization.solution.solving import Solution, Start, run_solver, solve
 from planner.roadmap.programme import RoadmapProgramme
 
 
@@ -93,6 +101,53 @@ class RoadmapParts(Decomposition):
         self._keep(frozenset(self.names()) - names)
         self.bound = -math.inf  # that of what was asked for before
 
+    def unmet(self, failures: Sequence[Failure], settings: SolverSettings) -> list[str]:
+        """Those of some failures that are missed where least is missed.
+
+        A linear programme of orders, in which the cuts of each failure may be missed at a price, is
+        solved with more cuts until none is new.
+        """
+        blocks = list({piece.block: None for one in failures for piece in one.pieces})
+        whose: dict[Block, list[str]] = {}
+        for one in failures:
+            for piece in one.pieces:
+                whose.setdefault(piece.block, []).append(one.name)
+        cuts = [(name, cut) for b, cut in self.learned.impossible for name in whose.get(b, ())]
+        while True:
+            problem, missed = self._elastic(failures, cuts)
+            if not run_solver(problem, settings, linear=True).stats.has_solution:
+                return []
+            at = np.array([variable.value or 0.0 for variable in self.base.problem.variables])
+            found = self.evaluator.evaluate_all(blocks, at)
+            new = [
+                (name, cut)
+                for block, made in found.items()
+                for name in whose[block]
+                if (cut := made.impossible)
+                and cut.at(at) > MISSED + (1 + MISSED) * (missed[name].value or 0.0)
+            ]
+            if not new:
+                return [name for name, much in missed.items() if (much.value or 0.0) > MISSED]
+            cuts += new
+
+    def _elastic(
+        self, failures: Sequence[Failure], cuts: Iterable[tuple[str, Cut]]
+    ) -> tuple[Problem, dict[str, Variable]]:
+        """Orders that miss least of some cuts, and what each failure misses."""
+        base, problem = self.base.problem, Problem()
+        problem.variables, problem.constraints = list(base.variables), list(base.constraints)
+        missed = {}
+        for index, failure in enumerate(failures):
+            much = missed[failure.name] = problem.add_variable(label("missed", str(index)))
+            for row in failure.alone:
+                step = row.sense * max(map(abs, row.expression.terms.values()), default=1.0)
+                problem.constraints.append(Constraint(row.expression + step * much, row.sense))
+        for index, (name, cut) in enumerate(cuts):
+            row = Constraint(cut.expression(base.variables) - missed[name], AT_MOST)
+            problem.add(row, label("possible", str(index)))
+        problem.objective = sum_of(missed.values())
+        return problem, missed
+
     def tighten(self, margins: Mapping[str, Mapping[str, Margin]]) -> None:
         """Go on with other margins, by node and scenario: blocks that stay are kept."""
         changed: set[str] = set()
@@ -145,10 +200,16 @@ class RoadmapLoop(Loop):
         explain: bool,
     ) -> None:
         super().__init__(parts, settings)
-        self.first, self.explain = first, explain
+        self.first, self.explain, self.risen_to = first, explain, -math.inf
 
     def _chosen(self, worst: list[Block]) -> list[Block]:
-        """The worst of each node: a few of all would take as many rounds as there are nodes."""
+        """None as long as cuts raise the bound, then the worst of each node.
+
+        A few of all would take as many rounds as there are nodes.
+        """
+        if self.lower > self.risen_to + TIGHT * abs(self.lower):
+            self.risen_to = self.lower
+            return []
         found: dict[str, list[Block]] = {}
         for block in worst:
             found.setdefault(self.node_of[block], []).append(block)
@@ -164,8 +225,14 @@ class RoadmapLoop(Loop):
             for piece in failure.pieces
         }
 
+    def _impossible(self, found: Mapping[Block, Evaluation]) -> tuple[str, ...]:  # noqa: ARG002
+        """None: the master itself says so, and by which failures."""
+        return ()
+
     def _conflict(self) -> tuple[str, ...]:
-        return super()._conflict() if self.explain else ()
+        if not self.explain:
+            return ()
+        return tuple(self.parts.unmet(self.parts.failures, self.deadline.settings()))
 
     def _begin(self) -> Start | None:
         return self.best.values if self.best else self.first

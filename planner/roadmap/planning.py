@@ -10,6 +10,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.margins import next_margins
+from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.shortfalls import Shortfall
 from planner.optimization.solution.costs import CostItem, cost_items
@@ -18,7 +19,7 @@ from planner.optimization.solution.operation import billed
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, fleet_of
 from planner.plan.records import Stopped
-from planner.roadmap.bridge import bridging, impossible, normal_shortfalls, waivers
+from planner.roadmap.bridge import bridging, normal_shortfalls, waivers
 from planner.roadmap.cash import cash_flows, present_value
 from planner.roadmap.parts import RoadmapParts, solve_roadmap
 from planner.roadmap.programme import (
@@ -295,7 +296,8 @@ class _Planning:
         nodes = bridging(self.roadmap)
         if nodes and not self.parts.waived:
             self.parts.lay_out(self.deadline)
-            self._give_up(impossible(self.parts))
+            failures = [one for one in self.parts.failures if one.name.partition("/")[0] in nodes]
+            self._give_up(frozenset(self.parts.unmet(failures, self.deadline.settings())))
         while True:
             solution = solve_roadmap(self.parts, self.deadline.settings(late=True), first)
             if solution.status != "infeasible":
@@ -303,11 +305,8 @@ class _Planning:
             conflict = frozenset(solution.conflict)
             late = frozenset(name for name in conflict if name.partition("/")[0] in nodes)
             late -= self.parts.left_out
-            grown = {
-                (node, scenario)
-                for node, _, scenario in (name.partition("/") for name in conflict)
-                if scenario in self.margins.get(node, {})
-            }
+            every = {(n, scenario) for n, known in self.margins.items() for scenario in known}
+            grown = {pair for pair in every if joined(*pair) in conflict} or every
             if grown:
                 self.steady |= grown
                 for node, scenario in grown:

@@ -19,7 +19,7 @@ import numpy as np
 
 from planner.errors import SolverError
 from planner.optimization.decomposition.blocks import Block, Floats, Form, Structure, Whole
-from planner.optimization.formulation.algebra import AT_LEAST, AT_MOST
+from planner.optimization.formulation.algebra import AT_LEAST, AT_MOST, Expression, Variable
 from planner.optimization.solution.deadline import OutOfTime
 from planner.workers import workers
 
@@ -54,6 +54,11 @@ class Cut:
     def at(self, purchases: Floats) -> float:
         """The bound at given values of the master's variables."""
         return self.constant + float(self.slopes @ purchases[self.columns])
+
+    def expression(self, variables: Sequence[Variable]) -> Expression:
+        """The bound in terms of the variables of the master."""
+        pairs = zip(self.columns.tolist(), self.slopes.tolist(), strict=True)
+        return Expression({variables[j]: slope for j, slope in pairs}, self.constant)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

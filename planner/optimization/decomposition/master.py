@@ -196,7 +196,7 @@ class Master:
         costs = {block: self._add_block(problem, index, block) for index, block in whole}
         for index, (block, cut) in enumerate(self.learned.impossible):
             if block not in self.learned.whole:
-                row = Constraint(self._expression(cut), AT_MOST)
+                row = Constraint(cut.expression(base.problem.variables), AT_MOST)
                 problem.add(row, label("possible", str(index)))
         once = {name: self._cost(problem, name, costs) for name in self.groups if self.learned.cuts}
         self._set_objective(made, once)
@@ -233,7 +233,7 @@ class Master:
                 others.sums[index] = self._summed(others, cuts)
             summed = others.sums[index]
             if len(summed.columns) or summed.constant > 0:
-                row = Constraint(theta - self._expression(summed), AT_LEAST)
+                row = Constraint(theta - summed.expression(self.base.problem.variables), AT_LEAST)
                 problem.add(row, label("recourse_cost", name, str(index)))
         return cost + MILLION * theta + others.least
 
@@ -275,11 +275,6 @@ class Master:
             constant = min(0.0, constant)
         kept = columns[~tiny]
         return Cut(constant / MILLION, kept, slopes[kept] / MILLION)
-
-    def _expression(self, cut: Cut) -> Expression:
-        variables = self.base.problem.variables
-        pairs = zip(cut.columns.tolist(), cut.slopes.tolist(), strict=True)
-        return Expression({variables[j]: slope for j, slope in pairs}, cut.constant)
 
     def _add_block(self, problem: Problem, index: int, block: Block) -> Expression:
         """Add columns and rows of a block; its cost."""
