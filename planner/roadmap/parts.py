@@ -13,7 +13,13 @@ import numpy as np
 from planner.errors import SolverError
 from planner.optimization.decomposition.blocks import Block
 from planner.optimization.decomposition.evaluation import MISSED, Cut, Evaluation
-from planner.optimization.decomposition.loop import TIGHT, UNFINISHED, Loop
+from planner.optimization.decomposition.loop import (
+    GAP_SHARE,
+    TIGHT,
+    UNFINISHED,
+    WIDEST_GAP,
+    Loop,
+)
 from planner.optimization.decomposition.master import Failure, Learned, Master
 from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.decomposition.templates import Place
@@ -24,7 +30,7 @@ from planner.optimization.formulation.algebra import (
     Variable,
     sum_of,
 )
-from planner.optimization.formulation.labels import joined, label
+from planner.optimization.formulation.labels import joined, label, part
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.stages import NO_MARGIN, Margin
@@ -32,6 +38,9 @@ from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, Start, run_solver, solve
 from planner.roadmap.programme import RoadmapProgramme
+
+#: Whole variables from which on a first roadmap is found period by period.
+MANY_WHOLE = 1000
 
 
 @dataclass
@@ -216,6 +225,73 @@ class RoadmapLoop(Loop):
         few = super()._chosen
         return [block for blocks in found.values() for block in few(blocks)]
 
+    def _whole(self) -> Solution:
+        """Solve for whole orders: where they are many, from a roadmap found period by period."""
+        whole = [x for x in self.parts.base.problem.variables if x.integer and x.low < x.high]
+        if len(whole) > MANY_WHOLE and self._by_period(whole) and self._proven():
+            return self._ended("optimal")
+        return super()._whole()
+
+    def _by_period(self, whole: Sequence[Variable]) -> bool:
+        """Settle whole numbers of a period after the other, those of later ones in part.
+
+        Relax and fix: a period is solved again, with the cuts of its failures, until it has
+        recourse for all of them.
+
+        Parameters
+        ----------
+        whole
+            Whole variables that are not settled.
+        """
+        before, solution = [(x, x.low, x.high) for x in whole], None
+        gap = min(GAP_SHARE * self.settings.gap, WIDEST_GAP)
+        try:
+            for variable in whole:
+                variable.integer = False
+            for period, variables in sorted(self._by_arrival(whole).items()):
+                for variable in variables:
+                    variable.integer = True
+                tree = self.parts.roadmap.nodes
+                blocks = [b for b in self.blocks if tree[self.node_of[b]].node.period == period]
+                solution = self._settled(blocks, gap)
+                if solution is None:
+                    return False
+                for variable in variables:
+                    variable.low = variable.high = solution.values[variable.name]
+                self.parts.progress(f"period {period} in whole numbers")
+            upper, found = self._evaluated(self.blocks, needed=True)
+        finally:
+            for variable, low, high in before:
+                variable.integer, variable.low, variable.high = True, low, high
+        if solution is not None and upper < self.upper:
+            self._improve(solution, upper, found)
+        self._say("period by period", self.upper)
+        return math.isfinite(upper)
+
+    def _by_arrival(self, whole: Sequence[Variable]) -> dict[int, list[Variable]]:
+        """Whole variables by period: orders by that in which they come into service."""
+        roadmap = self.parts.roadmap
+        periods = {
+            variable: roadmap.nodes[key.node].node.period + roadmap.items[key[1:]].lead_periods
+            for key, variable in roadmap.orders.items()
+        }
+        own = {part(name): each.node.period for name, each in roadmap.nodes.items()}
+        found: dict[int, list[Variable]] = {}
+        for variable in whole:
+            period = periods.get(variable) or own[variable.name.partition(".")[0]]
+            found.setdefault(period, []).append(variable)
+        return found
+
+    def _settled(self, blocks: Sequence[Block], gap: float) -> Solution | None:
+        """The master as it is, until some blocks have recourse; None without a solution."""
+        while True:
+            solution = solve(self.master.programme(), self.deadline.settings(gap))
+            if solution.status == "infeasible":
+                return None
+            _, found = self._evaluated(blocks)
+            if all(made.impossible is None for made in found.values()):
+                return solution
+
     @cached_property
     def node_of(self) -> dict[Block, str]:
         """Node of each block: blocks of two nodes concern other purchases."""
@@ -240,6 +316,8 @@ class RoadmapLoop(Loop):
     def relaxed(self) -> float | None:
         """Least cost with orders in part, USD; None where there is no roadmap even so.
 
+        Where blocks are many, of those that some orders did not meet before, and of few others.
+
         Raises
         ------
         SolverError
@@ -248,9 +326,11 @@ class RoadmapLoop(Loop):
         self.lower = -math.inf
         try:
             self._prepare()
-            return None if self._relaxed() is not None else self.lower
+            asked = dict.fromkeys(block for block, _ in self.master.learned.impossible)
+            ended = self._relaxed_with(list(self.few | asked)) if self.least else self._relaxed()
         except OutOfTime:
             raise SolverError(UNFINISHED) from None
+        return None if ended is not None else self.lower
 
 
 def relaxed_cost(parts: RoadmapParts, settings: SolverSettings) -> float | None:
