@@ -12,14 +12,19 @@ from planner.analysis.reassessment import reassessed
 from planner.api.models import ModelReference, Text, selection, settings, texts
 from planner.api.notebook import Shown, table
 from planner.api.references import PlanReference, plan_source, reopened
+from planner.api.roadmaps import OrderPlan
 from planner.errors import InputError
 from planner.plan.consistency import refuse_contradictions
 from planner.plan.files import parse_plan
+from planner.plan.metrics import METRICS
 from planner.plan.records import Plan
 from planner.plan.thresholds import RuleResult, judge_rules, read_rules
 from planner.replay.comparison import Replay, replay
 from planner.replay.loading import load_incident
 from planner.reporting.replay import replay_data
+from planner.roadmap.files import is_roadmap, parse_roadmap
+from planner.roadmap.metrics import ROADMAP_METRICS
+from planner.roadmap.records import Roadmap
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,12 +34,12 @@ class PlanCheck(Shown):
     Attributes
     ----------
     plan
-        The plan as it was judged.
+        The plan, or roadmap, as it was judged.
     results
         Every rule with its figure, and whether the plan fails it.
     """
 
-    plan: Plan
+    plan: Plan | Roadmap
     results: tuple[RuleResult, ...]
 
     @property
@@ -73,7 +78,7 @@ class PlanCheck(Shown):
 
 
 def check(
-    plan: PlanReference,
+    plan: PlanReference | OrderPlan | Roadmap,
     rules: Text = (),
     *,
     policies: Iterable[str | Path] = (),
@@ -85,7 +90,7 @@ def check(
     Parameters
     ----------
     plan
-        As for `simulate`.
+        As for `simulate`, or a roadmap, which is checked as it is stated.
     rules
         When the plan fails, such as ``"capital > 900M"`` or ``"survives < 1.0"``.
     policies
@@ -101,9 +106,18 @@ def check(
     InputError
         If the plan, the model or a rule is wrong, or there is no rule.
     """
-    read = read_rules(texts(rules), [Path(path) for path in policies])
+    roadmap = plan.roadmap if isinstance(plan, OrderPlan) else plan
+    if isinstance(roadmap, str | Path) and is_roadmap(Path(roadmap)):
+        roadmap = parse_roadmap(Path(roadmap))
+    metrics = ROADMAP_METRICS if isinstance(roadmap, Roadmap) else METRICS
+    read = read_rules(texts(rules), [Path(path) for path in policies], metrics)
     if not read:
         raise InputError.single("rules", 'expected a rule such as "capital > 900M"')
+    if isinstance(roadmap, Roadmap):
+        if simulate or model is not None:
+            raise InputError.single("plan", "a roadmap is checked without `model` and `simulate`")
+        return PlanCheck(roadmap, judge_rules(roadmap, read))
+    plan = roadmap
     source = plan_source(plan)
     judged = source if isinstance(source, Plan) else parse_plan(Path(source))
     shown = "plan" if isinstance(source, Plan) else str(source)

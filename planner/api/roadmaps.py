@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from planner.amounts import money, percent
-from planner.api.models import ModelReference, Text, as_planner_model, selection, texts
+from planner.api.models import ModelReference, Text, as_planner_model, selection
 from planner.api.notebook import Shown, table
 from planner.api.references import check_least
 from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError
@@ -18,11 +18,9 @@ from planner.finance.roadmaps import RoadmapFinance
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import make_solver
 from planner.plan.records import Plan
-from planner.plan.thresholds import RuleResult, judge_rules, read_rules
 from planner.roadmap import files
 from planner.roadmap.infeasible import NoRoadmap, why_none
 from planner.roadmap.making import check_horizon, make
-from planner.roadmap.metrics import ROADMAP_METRICS
 from planner.roadmap.records import Roadmap
 
 
@@ -99,16 +97,6 @@ class OrderPlan(Shown):
         """Expected payments in USD: a row for each calendar year, a column for each category."""
         found = RoadmapFinance(self.roadmap.model.name, self.roadmap)
         return pd.DataFrame(found.by_year, index=pd.Index(found.years, name="year"))
-
-    def check(self, rules: Text) -> tuple[RuleResult, ...]:
-        """Judge it by rules such as ``"order_by[cooling] < 2027-03"``, as ``check-plan`` does.
-
-        Raises
-        ------
-        InputError
-            With everything that is wrong with any of them.
-        """
-        return judge_rules(self.roadmap, read_rules(texts(rules), (), ROADMAP_METRICS))
 
     def save(self, folder: str | Path) -> Path:
         """Write ``roadmap.json``, its tables and the plan of each period; returns its path.

@@ -288,7 +288,10 @@ class RoadmapLoop(Loop):
             solution = solve(self.master.programme(), self.deadline.settings(gap))
             if solution.status == "infeasible":
                 return None
-            _, found = self._evaluated(blocks)
+            found = self.parts.evaluator.evaluate_all(
+                blocks, self._purchases(), lambda: self.deadline.over
+            )
+            self.master.learn(found)
             if all(made.impossible is None for made in found.values()):
                 return solution
 

@@ -10,6 +10,8 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.margins import next_margins
+from planner.memory import available_bytes
+from planner.optimization.decomposition.size import GIB, TooLarge, estimated
 from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.shortfalls import Shortfall
@@ -281,6 +283,7 @@ class _Planning:
         self.short = normal_shortfalls(self.model, self.deadline.settings())
         waived = waivers(self.short)
         self.roadmap = build_roadmap(self.model, self.selections.scenarios, waived)
+        _check_fits(self.roadmap)
         base = self.roadmap.base
         self.parts = RoadmapParts(base.data, self.settings, self.progress, roadmap=self.roadmap)
         self.selection = self.selections.of(next(iter(self.roadmap.nodes.values())).data.model)
@@ -382,6 +385,23 @@ class _Planning:
             self.roadmap, self.parts, self.selection, solution, outcomes, rounds,
             cut_short and not stopped, stopped,
         )  # fmt: skip
+
+
+def _check_fits(roadmap: RoadmapProgramme) -> None:
+    """Check that the failures of all nodes fit into the memory there is.
+
+    Raises
+    ------
+    TooLarge
+        If they do not.
+    """
+    sizes = [estimated(each.data, in_parts=True) for each in roadmap.nodes.values()]
+    needed, available = sum(s.memory_bytes for s in sizes if s), available_bytes()
+    if needed > available:
+        raise TooLarge(
+            f"{len(sizes)} nodes need some {needed / GIB:,.1f} GiB of memory, of which "
+            f"{available / GIB:,.1f} GiB are left: fewer periods, paths or scenarios need less"
+        )
 
 
 def gap_of(solution: Solution) -> float:

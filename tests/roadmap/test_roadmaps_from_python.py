@@ -10,6 +10,7 @@ from planner import (
     InputError,
     NoRoadmapError,
     OrderPlan,
+    check,
     load_model,
     plan_roadmap,
     read_roadmap,
@@ -64,10 +65,14 @@ def test_a_roadmap_in_the_place_of_a_plan_says_where_plans_are(folder: Path) -> 
     assert simulate(plan=folder / "p4-high", only="surge*").survives
 
 
-def test_rules(ordered: OrderPlan) -> None:
-    late, many = ordered.check(["order_by[cooling] < 2026-05", "capital[2027] > 100M"])
-    assert late.failed
-    assert not many.failed
+def test_rules(ordered: OrderPlan, folder: Path) -> None:
+    rules = ["order_by[cooling] < 2026-05", "capital[2027] > 100M"]
+    for roadmap in (ordered, ordered.roadmap, folder):
+        late, many = check(roadmap, rules).results
+        assert late.failed
+        assert not many.failed
+    with pytest.raises(InputError, match="checked without `model` and `simulate`"):
+        check(folder, rules, simulate=True)
 
 
 def test_what_is_missing_is_said() -> None:
