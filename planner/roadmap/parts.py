@@ -110,11 +110,13 @@ class RoadmapParts(Decomposition):
         self._keep(frozenset(self.names()) - names)
         self.bound = -math.inf  # that of what was asked for before
 
-    def unmet(self, failures: Sequence[Failure], settings: SolverSettings) -> list[str]:
+    def unmet(
+        self, failures: Sequence[Failure], settings: SolverSettings, whole: bool = False
+    ) -> list[str]:
         """Those of some failures that are missed where least is missed.
 
-        A linear programme of orders, in which the cuts of each failure may be missed at a price, is
-        solved with more cuts until none is new.
+        A programme of orders, in part or whole, in which the cuts of each failure may be missed at
+        a price, is solved with more cuts until none is new.
         """
         blocks = list({piece.block: None for one in failures for piece in one.pieces})
         whose: dict[Block, list[str]] = {}
@@ -124,7 +126,7 @@ class RoadmapParts(Decomposition):
         cuts = [(name, cut) for b, cut in self.learned.impossible for name in whose.get(b, ())]
         while True:
             problem, missed = self._elastic(failures, cuts)
-            if not run_solver(problem, settings, linear=True).stats.has_solution:
+            if not run_solver(problem, settings, linear=not whole).stats.has_solution:
                 return []
             at = np.array([variable.value or 0.0 for variable in self.base.problem.variables])
             found = self.evaluator.evaluate_all(blocks, at)
@@ -311,7 +313,8 @@ class RoadmapLoop(Loop):
     def _conflict(self) -> tuple[str, ...]:
         if not self.explain:
             return ()
-        return tuple(self.parts.unmet(self.parts.failures, self.deadline.settings()))
+        asked = self.parts.failures, self.deadline.settings()
+        return tuple(self.parts.unmet(*asked) or self.parts.unmet(*asked, whole=True))
 
     def _begin(self) -> Start | None:
         return self.best.values if self.best else self.first

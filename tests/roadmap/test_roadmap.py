@@ -16,6 +16,7 @@ from planner.errors import InputError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.horizon import Horizon
 from planner.infrastructure.loading import LoadedModel, load_model
+from planner.optimization.decomposition.size import TooLarge
 from planner.optimization.formulation.algebra import Expression
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
@@ -355,3 +356,29 @@ def test_the_first_period_that_cannot_be_met_and_what_would_help(growing: Loaded
     assert {"budget"} <= {one.kind for one in found.helps}
     more = next(one for one in found.helps if one.kind == "budget")
     assert "in 2027" in more.text
+
+
+def test_period_by_period_it_costs_the_same(
+    growing: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    horizon = growing.model.horizon.replace(order_months={}, periods=3)
+    model = growing.model.replace(horizon=horizon)
+    at_once = least_cost(model)
+    monkeypatch.setattr("planner.roadmap.parts.MANY_WHOLE", 0)
+    said: list[str] = []
+    made = build_roadmap(model, all_scenarios)
+    parts = RoadmapParts(made.base.data, EXACT, said.append, roadmap=made)
+    found = solve_roadmap(parts, EXACT)
+    assert found.objective == pytest.approx(at_once, rel=1e-6)
+    assert [line for line in said if "in whole numbers" in line] == [
+        f"period {period} in whole numbers" for period in (1, 2, 3)
+    ]
+
+
+def test_what_does_not_fit_is_refused_before_it_is_laid_out(
+    growing: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("planner.optimization.decomposition.size.SMALL", 0)
+    monkeypatch.setattr("planner.roadmap.planning.available_bytes", lambda: 1e5)
+    with pytest.raises(TooLarge, match="fewer periods, paths or scenarios"):
+        plan_roadmap(growing.model, EXACT)
