@@ -171,6 +171,13 @@ def _restored(world: World, history: History, subject: Subject) -> Bools:
     return flags
 
 
+def _powered(world: World, history: History, subject: Subject) -> Floats:
+    """Share of the GPUs of a cluster that are powered, as halls go off and come back in part."""
+    cluster = _cluster(world, subject)
+    share: Floats = history.powered_gpus[:, 0, cluster] / max(world.clusters.gpus[cluster], 1.0)
+    return share
+
+
 def _reroute(world: World, history: History, subject: Subject) -> Bools:
     """Whether load balancers know of another capacity of a cluster than at minute 0.
 
@@ -220,6 +227,8 @@ FLAGS: dict[str, Flags] = {
     "temperature_below": lambda w, h, s, x: _temperature(w, h, s) <= x,
     "shutdown": lambda w, h, s, _: _off(w, h, s),
     "restored": lambda w, h, s, _: _restored(w, h, s),
+    "powered_below": lambda w, h, s, x: _powered(w, h, s) <= x + ROUNDING,
+    "powered_above": lambda w, h, s, x: _powered(w, h, s) >= x - ROUNDING,
     "cooling_short": lambda w, h, s, _: _cooling_short(w, h, s),
     "standby_cooling": lambda w, h, s, _: _standby_cooling(w, h, s),
     "utilisation_above": lambda w, h, s, x: _utilisation(w, h, s) >= x,

@@ -196,6 +196,9 @@ def power(clusters: Records, platform: Records, cooling: Cooling) -> None:
 @compilable
 def _carry_with_reserve(clusters: Records, cooling: Cooling, share: float) -> None:
     """Plants carry heat away, those of clusters too hot to restart without a share of capacity."""
+    if share <= 0:
+        _carry(cooling)
+        return
     for p in range(len(cooling.capacity_mw)):
         hot = False
         for place in range(cooling.first[p], cooling.first[p + 1]):

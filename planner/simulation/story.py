@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.amounts import percent, served
 from planner.infrastructure.failures import Event, Scenario
+from planner.laws.traffic import serving_rps
 from planner.scenarios.event_grid import minute_before
 from planner.simulation.alerts import alerts
 from planner.simulation.causes import shut_down_in_part
@@ -23,6 +24,8 @@ MOMENT = 5
 MOST_DIPS = 5
 #: Share of GPUs from which on rounding makes the difference to all.
 ALL = 0.999
+#: Share of load and capacity from which on caches are told of.
+MOST_GAINED = 0.05
 #: Requests per new request from which one speaks of a retry storm.
 STORM = 1.5
 
@@ -138,6 +141,10 @@ def _clusters(world: World, history: History, index: int) -> Iterator[tuple[floa
         back = _first(~off[1:] & off[:-1])
         if back is not None:
             yield back + 1, f"{name} has cooled down, passed its checks and restarts in phases"
+        stopped = history.stopped_gpus[:, index, c]
+        whole = _first((stopped[1:] <= 0) & (stopped[:-1] > 0) & ~off[1:])
+        if whole is not None:
+            yield whole + 1, f"people have brought back all GPUs of {name}"
         parked = _first(
             (history.powered_gpus[:, index, c] < clusters.gpus[c] * ALL) & ~off & up[:, c]
         )
@@ -171,6 +178,7 @@ def _traffic(world: World, history: History, index: int) -> Iterator[tuple[float
     yield from _overloaded(world, history, index, missing)
     yield from _queue(world, history, index)
     yield from _retries(history, index)
+    yield from _cold_caches(world, history, index)
     yield from _services(world, history, index)
     worst = int(np.argmin(share))
     yield worst, f"worst minute: {served(share[worst])} of demand served"
@@ -229,6 +237,22 @@ def _retries(history: History, index: int) -> Iterator[tuple[float, str]]:
     minute = _first(ratio > STORM)
     if minute is not None:
         yield minute, f"retry storm: up to {ratio.max():.1f} requests for each new one"
+
+
+def _cold_caches(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
+    """Clusters whose GPUs could serve more, if the requests of others found warm caches."""
+    if world.reaction.cold_factor[index] <= 1:
+        return
+    clusters = world.clusters
+    for c, name in enumerate(clusters.names):
+        able = serving_rps(
+            history.powered_gpus[:, index, c], clusters.rps[c], clusters.utilisation[c]
+        )
+        cold = able * history.clock[:, index, c] - history.capacity_rps[:, index, c]
+        gained = history.load_rps[:, index, c] > history.load_rps[0, index, c] * (1 + MOST_GAINED)
+        minute = _first(gained & (cold > able * MOST_GAINED) & ~history.off[:, index, c])
+        if minute is not None:
+            yield minute, f"requests that {name} has gained find cold caches and take more work"
 
 
 def _services(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:

@@ -143,6 +143,15 @@ class TestEvents:
         assert self.minute(world, history, "restored", ("first",)) == 70
         assert self.minute(world, history, "restored", ("second",)) is None
 
+    def test_halls_that_go_off_and_come_back_in_part_are_found(self, world, history):
+        gpus = world.clusters.gpus[0]
+        history.powered_gpus[:, 0, 0] = gpus
+        history.powered_gpus[10:20, 0, 0] = gpus * 0.5
+        history.powered_gpus[20:40, 0, 0] = gpus * 0.9
+        assert self.minute(world, history, "powered_below", ("first",), 0.5) == 10
+        assert self.minute(world, history, "powered_above", ("first",), 0.9, after=10) == 20
+        assert self.minute(world, history, "powered_above", ("first",), 0.95, after=10) == 40
+
     def test_the_first_shortage_of_cooling_is_found(self, world, history):
         history.heat_mw[:, 0, 0] = 5.0
         history.cooling_mw[:, 0, 0] = np.where(RAMP < 8, 5.0, 4.0)

@@ -96,6 +96,13 @@ class TestRestart:
         assert stopped[[23, 24, 25, 73, 74]].tolist() == [500, 490, 480, 0, 0]
         assert case.cluster("powered_gpus", "site")[[23, 24, 73]].tolist() == [500, 510, 1000]
 
+    def test_the_story_says_when_all_are_back(self, steady: Model) -> None:
+        model = operating(spreading(steady), restart_check_minutes=5, restart_gpus_per_hour=600)
+        told = {
+            line.text: line.minute for line in judged(model, lose_chillers(5, minutes=14)).story
+        }
+        assert told["people have brought back all GPUs of site"] == 73
+
     def test_a_whole_cluster_comes_back_so_many_an_hour(self, one: Model) -> None:
         model = operating(lasting(one, 300), restart_gpus_per_hour=600)
         case = run(model, lose("cluster", "site", 10, 20))
@@ -324,6 +331,12 @@ class TestColdCaches:
         usual = 10.0 * 0.5 + 500.0 * 0.005
         # 250 requests/s of work more, 125 ten minutes later.
         assert heat[[14, 24]] == pytest.approx([usual + 250 * 0.005, usual + 125 * 0.005])
+
+    def test_the_story_tells_of_them(self, two: Model) -> None:
+        for factor, times in ((1.0, 0), (1.5, 1)):
+            model = operating(two, cold_cache_factor=factor)
+            told = [line.text for line in judged(model, lose("region", "near")).story]
+            assert sum("second has gained find cold caches" in text for text in told) == times
 
     def test_growing_demand_finds_warm_caches(self, two: Model) -> None:
         model = operating(hasty(two), cold_cache_factor=2.0)
