@@ -42,6 +42,8 @@ class Below:
         Cuts so far.
     known
         A programme in parts of the same model, whose blocks are used again.
+    failing
+        Scenarios that the last plan failed.
     """
 
     data: ProblemData
@@ -50,6 +52,7 @@ class Below:
     progress: Callable[[str], None]
     learned: tuple[SimulatedCut, ...] = ()
     known: Decomposition | None = None
+    failing: tuple[str, ...] = ()
     _parts: Decomposition | None = None
     _first: Solution | None = None
     _loose: ProblemData = field(init=False)
@@ -80,9 +83,9 @@ class Below:
             counts = tuple(counts_of(self.judged.base, solution.fleet).values())
             self.judged.left = MOST_TRIES
             verdicts = self.judged.verdicts(counts, self.judged.scenarios)
-            failing = sum(verdict.fails for verdict in verdicts)
-            self.progress(f"plan {number} from below: {failing:,} scenarios fail")
-            if not failing:
+            self.failing = tuple(verdict.name for verdict in verdicts if verdict.fails)
+            self.progress(f"plan {number} from below: {len(self.failing):,} scenarios fail")
+            if not self.failing:
                 break
             cuts = learn(self.judged, counts, verdicts)
             self.learned += tuple(cut for cut in cuts if cut not in self.learned)

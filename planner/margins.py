@@ -1,6 +1,6 @@
 """Margins of the next round: how much each scenario's requirements are tightened, and in what.
 
-They are what is left where no purchase answers a breach by itself (`planner.learning`).
+They are what is left where plans are not looked for from below (`planner.below`), or none is found.
 
 What the programme leaves out (heat that builds up, queues, retries, late operators) makes plans
 fail in simulation that meet the programme. Each breach says by how much its requirement was
@@ -27,31 +27,16 @@ SERVICES_STEP, SERVICES_STRIDE = 0.25, 1.0
 Margins = Mapping[str, Margin]
 
 
-def next_margins(
-    model: Model, fleet: Fleet, margins: Margins, verdicts: tuple[Verdict, ...]
-) -> tuple[dict[str, Margin], dict[str, Margin] | None]:
-    """Margins for the next round, and others to take where these leave no plan.
-
-    Services that turn requests away should let more through as long as replicas or connections are
-    left to buy; what these do not give has to come from GPUs.
-
-    Parameters
-    ----------
-    fleet, margins, verdicts
-        Plan of the last round, the margins that it was made with, and its simulation.
-    """
-    by_demand = tighten(margins, verdicts)
+def services_left(model: Model, fleet: Fleet) -> bool:
+    """Whether a measure with replicas or connections of services is left to buy."""
     policies = model.policies
-    left = [
-        name
-        for name, measure in model.measures.items()
-        if (measure.replicas or measure.connections)
+    return any(
+        (measure.replicas or measure.connections)
         and name not in fleet.measures
         and name not in policies.forbidden.measures
         and policies.fixed.measures.get(name, True)
-    ]
-    by_services = tighten(margins, verdicts, services_grow=True) if left else by_demand
-    return by_services, None if by_services == by_demand else by_demand
+        for name, measure in model.measures.items()
+    )
 
 
 def tighten(

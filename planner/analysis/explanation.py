@@ -41,7 +41,7 @@ from planner.optimization.solution.decisions import (
     variables,
 )
 from planner.optimization.solution.settings import SolverSettings
-from planner.plan.records import MarginRecord, Plan
+from planner.plan.records import LearnedRecord, MarginRecord, Plan
 from planner.plan.reopening import problem_data_of
 from planner.simulation.verdict import judge
 
@@ -105,7 +105,9 @@ class FirstRound:
     breaches
         What the simulation finds on its plan today, by scenario.
     bought_usd
-        What they cost a year.
+        What the plan costs a year more than that of the first round.
+    learned
+        What the loop learned from plans that failed.
     changes
         What the plan buys more than that of the first round.
     """
@@ -115,6 +117,7 @@ class FirstRound:
     margins: tuple[MarginRecord, ...]
     bought_usd: Difference | None
     changes: Mapping[Decision, int]
+    learned: tuple[LearnedRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -445,9 +448,10 @@ def _first_round(study: Study, plan: Plan, scenarios: tuple[Scenario, ...]) -> F
     margins = plan.made_in.margins if plan.made_in is not None else ()
     first = problem_data_of(plan, model, scenarios, rounds[0])
     data = study.data.changed(first.scenarios, first.margins, first.waived)
-    answer = study.ask("the first round, without margins", lambda: study.question(data))
+    learned = plan.verification.learned
+    answer = study.ask("the first round", lambda: study.question(data))
     if answer is None or not answer.found:
-        return FirstRound(rounds[0].failed, {}, margins, None, {})
+        return FirstRound(rounds[0].failed, {}, margins, None, {}, learned)
     verdicts = judge(model, answer.fleet, scenarios, stories=False)
     breaches = {
         verdict.name: str(verdict.first_breach)
@@ -455,4 +459,5 @@ def _first_round(study: Study, plan: Plan, scenarios: tuple[Scenario, ...]) -> F
         if verdict.first_breach is not None
     }
     changes = {key: -more for key, more in study.changes(answer).items()}
-    return FirstRound(rounds[0].failed, breaches, margins, study.saving(answer), changes)
+    saving = study.saving(answer)
+    return FirstRound(rounds[0].failed, breaches, margins, saving, changes, learned)

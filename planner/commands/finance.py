@@ -439,7 +439,7 @@ def _optimized(loaded: LoadedModel, base: Build, valuation: Valuation) -> list[B
     valuation.output.say(f"{loaded.name}: no --plan, so it is optimised first")
     model = loaded.model
     outcome = optimize_and_verify(
-        model, base.scenarios, valuation.settings, progress=valuation.output.say, explain="nothing"
+        model, base.scenarios, valuation.settings, progress=valuation.output.say, explain="conflict"
     )
     if outcome.best is None:
         valuation.output.say(

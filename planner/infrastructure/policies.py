@@ -127,9 +127,6 @@ class Policies(Entity):
     primary plants."""
     spare_block_per_region: Flag = False
     """Whether every region in use serves its normal peak with one GPU block fewer."""
-    throttling_simulated: Flag = False
-    """Whether the simulation alone decides on throttling before operators react, also where the
-    standard requires full service in those minutes; elsewhere it always does."""
     least_regions: Count = 0
     """Minimum number of regions with GPUs."""
     capital_budget_usd: Amount | None = None

@@ -8,6 +8,7 @@ import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from heapq import nlargest
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from planner.laws.heat import capacity_after_losses_mw, heat_at_utilisation_mw
 from planner.laws.money import annuity
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.risk import RiskFigures
+from planner.optimization.formulation.simulated import SimulatedCut
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.wording import waived_text
 from planner.optimization.solution.costs import CostItem
@@ -32,6 +34,7 @@ from planner.plan.records import (
     CostLine,
     EmergencyLine,
     GpuLine,
+    LearnedRecord,
     MarginRecord,
     MeasureLine,
     Method,
@@ -46,6 +49,9 @@ from planner.plan.records import (
     WaivedRecord,
 )
 from planner.simulation.verdict import Verdict
+
+#: Most purchases that are recorded for a breach that the loop learned from.
+MOST_ANSWERS = 5
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class Origin:
         Failures simulated at hours left out; None where they are too many.
     survivor_bound_usd
         What a plan that survives costs a year at least; None where that is not worked out.
+    learned
+        Cuts of the search for a plan that survives.
     """
 
     solver: str = "none"
@@ -77,6 +85,7 @@ class Origin:
     stopped: Stopped | None = None
     left_out: int | None = 0
     survivor_bound_usd: float | None = None
+    learned: tuple[SimulatedCut, ...] = ()
 
 
 def make_plan(
@@ -134,6 +143,7 @@ def make_plan(
             origin.stopped,
             origin.left_out,
             None if origin.survivor_bound_usd is None else to_cents(origin.survivor_bound_usd),
+            learned_records(origin.learned),
         ),
         round=origin.made_in,
     )
@@ -195,12 +205,30 @@ def scenario_line(verdict: Verdict) -> ScenarioLine:
         recovery_minutes=verdict.recovery_minutes,
         lost_requests=float(round(verdict.lost_requests)),
         peak_temperature_c=round(verdict.peak_temperature_c, 3),
+        throttled_minutes=verdict.throttled_minutes,
         emergency_usd=to_cents(verdict.emergency_usd),
         served={tier: round(fraction, 6) for tier, fraction in verdict.served.items()},
         served_by_zone={
             zone: {tier: round(fraction, 6) for tier, fraction in tiers.items()}
             for zone, tiers in verdict.served_by_zone.items()
         },
+    )
+
+
+def learned_records(cuts: Iterable[SimulatedCut]) -> tuple[LearnedRecord, ...]:
+    """Cuts of the loop as lines of a plan, with the purchases that answer each best."""
+    return tuple(
+        LearnedRecord(
+            scenario=cut.scenario,
+            kind=cut.kind,
+            subject=cut.subject,
+            short=round(cut.short, 6),
+            makes_up={
+                gain.asset: round(gain.share, 6)
+                for gain in nlargest(MOST_ANSWERS, cut.gains, key=lambda gain: gain.share)
+            },
+        )
+        for cut in cuts
     )
 
 

@@ -187,6 +187,7 @@ class ScenarioLine(Record):
     recovery_minutes: float | None
     lost_requests: float
     peak_temperature_c: float
+    throttled_minutes: int = 0
     emergency_usd: float
     served: dict[str, float]
     served_by_zone: dict[str, dict[str, float]] = {}
@@ -248,6 +249,24 @@ class WaivedRecord(Record):
     text: str
 
 
+class LearnedRecord(Record):
+    """A breach that the loop has learned from, and the purchases that answer it best.
+
+    Parameters
+    ----------
+    scenario, kind, subject, short
+        The breach of a plan that failed, and by how much it fell short.
+    makes_up
+        Share of that which one more of each purchase makes up for.
+    """
+
+    scenario: str
+    kind: str
+    subject: str
+    short: float
+    makes_up: dict[str, float]
+
+
 class RiskRecord(Record):
     """What failures cost in an average and in a bad year."""
 
@@ -305,6 +324,8 @@ class Verification(Record):
         they are too many to simulate.
     survivor_bound_usd_per_year
         What a plan that survives costs at least; None where that is not worked out.
+    learned
+        What the search for a plan that survives was made to buy against.
     """
 
     survives: bool
@@ -313,6 +334,7 @@ class Verification(Record):
     not_applicable: int = 0
     left_out: int | None = 0
     survivor_bound_usd_per_year: float | None = None
+    learned: tuple[LearnedRecord, ...] = ()
     rounds: tuple[RoundRecord, ...]
     stopped: Stopped | None = None
 
@@ -324,6 +346,7 @@ class Verification(Record):
         stopped: Stopped | None = None,
         left_out: int | None = 0,
         survivor_bound_usd_per_year: float | None = None,
+        learned: tuple[LearnedRecord, ...] = (),
     ) -> Verification:
         """Outcome of the loop, given the scenarios of the plan and how the loop ended."""
         survives, numbers = not any(line.fails for line in lines), counts(lines)
@@ -332,6 +355,7 @@ class Verification(Record):
             **numbers,
             left_out=left_out,
             survivor_bound_usd_per_year=survivor_bound_usd_per_year,
+            learned=learned,
             rounds=rounds,
             stopped=stopped,
         )

@@ -19,15 +19,17 @@ from planner.analysis.marginal import Difference, Removal, Worth
 from planner.analysis.what_if import Tightness
 from planner.optimization.solution.decisions import Decision
 from planner.plan.files import placed
-from planner.plan.records import MarginRecord, Plan
+from planner.plan.records import LearnedRecord, MarginRecord, Plan
 from planner.reporting.tables import Row, Table, figures, texts
-from planner.reporting.terminal import heading, new_console, print_json, say
+from planner.reporting.terminal import bullets, heading, new_console, print_json, say
 from planner.scenarios.hours import failure_and_hour
 
 #: Least yearly cost of a scenario that gets a line.
 SHOWN_USD = 500.0
 #: Most requirements, and most scenarios, that are named for one purchase.
 MOST_NAMED = 3
+#: Most breaches learned from that are shown, and most purchases for one.
+MOST_LEARNED, MOST_SHOWN_ANSWERS = 8, 3
 REASONS = {"indispensable": "no plan", "impossible": "no room", "settled": "settled", "all": ""}
 REQUIREMENTS = {
     "emergency_cover": "emergency cooling share",
@@ -239,19 +241,27 @@ def _requirement(removal: Removal) -> str:
 def _show_first_round(console: Console, first: FirstRound | None) -> None:
     heading(console, "What the simulation added")
     if first is None:
-        say(console, "Nothing failed after the first round: the plan has no margins.")
+        say(console, "Nothing failed after the first round.")
         return
     say(console, f"The plan of the first round fails in simulation: {', '.join(first.failed)}.")
     for name, text in first.breaches.items():
         say(console, f"{name}: {text}", lead="  ")
     for margin in first.margins:
         say(console, f"margin on {margin.scenario}: {margin_text(margin)}", lead="  ")
+    bullets(console, map(_learned_text, first.learned), MOST_LEARNED, " (see plan.json)")
     if first.bought_usd is None:
-        say(console, "What the margins cost was not evaluated.")
+        say(console, "What that cost was not evaluated.")
         return
     changes = [f"{more:+d} {what}" for what, more in first.changes.items()] or ["nothing more"]
-    cost = f"The margins cost {_told(first.bought_usd)} M USD a year"
+    cost = f"To survive costs {_told(first.bought_usd)} M USD a year more"
     say(console, f"{cost}: {listed(changes, len(changes))}.")
+
+
+def _learned_text(learned: LearnedRecord) -> str:
+    """What one more of each purchase does about a breach."""
+    answers = [f"{asset} {percent(share)}" for asset, share in learned.makes_up.items()]
+    about = f"{learned.scenario}, {learned.kind} {learned.subject}"
+    return f"{about}: one more makes up for {listed(answers, MOST_SHOWN_ANSWERS)} of what was short"
 
 
 def margin_text(margin: MarginRecord) -> str:
@@ -394,6 +404,7 @@ def _first_data(first: FirstRound | None) -> dict[str, Any] | None:
         "failed": list(first.failed),
         "breaches": dict(first.breaches),
         "margins": [margin.model_dump(mode="json") for margin in first.margins],
+        "learned": [learned.model_dump(mode="json") for learned in first.learned],
         "cost": _difference(first.bought_usd),
         "bought": changes_data(first.changes),
     }

@@ -10,7 +10,7 @@ from rich.markup import escape
 from planner.amounts import counted, millions, money, number, percent
 from planner.infrastructure.entities import Model
 from planner.laws.calendar import day_of
-from planner.plan.records import CoolingLine, Cost, Plan, WaivedRecord, not_counted, survived
+from planner.plan.records import CoolingLine, Cost, Plan, not_counted, survived
 from planner.reporting.scenarios import show_scenarios
 from planner.reporting.tables import Row, Table, Toned, figures, texts
 from planner.reporting.terminal import bullets, heading, new_console, print_json, say
@@ -273,8 +273,7 @@ def _show_verification(console: Console, plan: Plan) -> None:
     console.print(f"[bold {colour}]{survived(plan.scenarios)}[/]{tried}.")
     for line in not_counted(plan.scenarios):
         console.print(f"{line}.")
-    if plan.made_in is not None:
-        _show_waived(console, plan.made_in.waived, plan.searched > 0)
+    _show_waived(console, plan)
     if note := survivor_note(plan):
         say(console, note)
     extra = plan.margins_usd_per_year
@@ -297,13 +296,14 @@ def _at_hours(plan: Plan) -> str:
     return ", each from one start hour" if hours == {None} else ""
 
 
-def _show_waived(console: Console, waived: Sequence[WaivedRecord], searched: bool) -> None:
+def _show_waived(console: Console, plan: Plan) -> None:
     """What is stricter than the standard and was given up, so that the simulation alone judged."""
+    waived = () if plan.made_in is None else plan.made_in.waived
     if not waived:
         return
-    why = "this plan does without it" if searched else "no plan meets it"
     console.print(
-        f"[bold]Left to the simulation[/bold], as {why} and the standard does not ask it:"
+        "[bold]Left to the simulation[/bold], as this plan does without it and the standard does "
+        "not ask it:"
     )
     scenarios: dict[str, list[str]] = {}
     for record in waived:
@@ -314,6 +314,10 @@ def _show_waived(console: Console, waived: Sequence[WaivedRecord], searched: boo
         for text, names in scenarios.items()
     )
     bullets(console, lines, MOST_WAIVED, " (see plan.json)")
+    longest = max(plan.scenarios, key=lambda line: line.throttled_minutes, default=None)
+    if longest is not None and longest.throttled_minutes:
+        minutes = counted(longest.throttled_minutes, "minute")
+        say(console, f"GPUs throttle for up to {minutes} (in {longest.name}).")
 
 
 def show_no_thumb_plan(lacks: Sequence[str], as_json: bool) -> None:

@@ -9,7 +9,7 @@ from planner.errors import AuditError, SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.margins import next_margins
+from planner.margins import services_left, tighten
 from planner.memory import available_bytes
 from planner.optimization.decomposition.size import GIB, TooLarge, estimated
 from planner.optimization.formulation.labels import joined
@@ -368,7 +368,7 @@ class _Planning:
                 if verdict.name in outcome.missed and (name, verdict.name) not in self.steady
             )
             model = self.roadmap.nodes[name].data.model
-            grown[name] = next_margins(model, outcome.fleet, before, failing)[0]
+            grown[name] = tighten(before, failing, services_left(model, outcome.fleet))
         changed = any(grown[name] != self.margins.get(name, {}) for name in grown)
         self.margins = grown
         if changed:

@@ -149,8 +149,8 @@ class Verdict:
         Hottest cluster.
     shutdowns
         Clusters with a thermal shutdown.
-    throttled
-        Whether any cluster exceeded its throttle temperature.
+    throttled_minutes
+        Minutes in which any cluster is above its throttle temperature.
     peak_queue_requests
         Most requests waiting.
     emergency_usd
@@ -178,7 +178,7 @@ class Verdict:
     lost_requests: float
     peak_temperature_c: float
     shutdowns: tuple[str, ...]
-    throttled: bool
+    throttled_minutes: int
     peak_queue_requests: float
     emergency_usd: float
     served: dict[str, float]
@@ -351,7 +351,7 @@ def judge_one(
         lost_requests=_lost_requests(history, index),
         peak_temperature_c=_peak_temperature(world, history, index),
         shutdowns=shutdowns,
-        throttled=_throttled(world, history, index),
+        throttled_minutes=_throttled_minutes(world, history, index),
         peak_queue_requests=float(history.waiting[:, index].max()),
         emergency_usd=spend,
         served=served,
@@ -469,9 +469,9 @@ def _recovery(world: World, fractions: Mapping[str, Floats]) -> float | None:
     return None if missing[-1] else float(short[-1] + 1)
 
 
-def _throttled(world: World, history: History, index: int) -> bool:
-    slowest = by_part(history.clock, index).min(axis=1)
-    return bool((slowest[world.clusters.gpus > 0] < 1.0).any())
+def _throttled_minutes(world: World, history: History, index: int) -> int:
+    slow = by_part(history.clock, index)[world.clusters.gpus > 0] < 1.0
+    return int(slow.any(axis=0).sum())
 
 
 def _peak_temperature(world: World, history: History, index: int) -> float:

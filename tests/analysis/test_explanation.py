@@ -407,19 +407,22 @@ def test_a_plan_states_its_round(tiny_planned: Plan) -> None:
     assert tiny_planned.round == len(tiny_planned.verification.rounds)
 
 
-def test_purchases_of_the_margins_are_listed(tmp_path: Path) -> None:
-    """The first plan relies on operators who shed late: the margin buys GPUs instead."""
+def test_what_was_learned_and_what_it_buys_is_listed(tmp_path: Path) -> None:
+    """The first plan relies on operators who shed late: GPUs are bought instead."""
     (tmp_path / "shed.yaml").write_text(SHED_LATE, encoding="utf-8")
     loaded = load_model(tmp_path / "shed.yaml")
     scenarios = all_scenarios(loaded.model)
-    outcome = optimize_and_verify(loaded.model, scenarios, EXACT, explain="nothing")
-    found = explain(outcome.plan(loaded, EXACT), loaded, scenarios, Questions(EXACT, 1000))
+    outcome = optimize_and_verify(loaded.model, scenarios, EXACT)
+    plan = outcome.plan(loaded, EXACT)
+    found = explain(plan, loaded, scenarios, Questions(EXACT, 1000))
     first, rounds, best = found.first_round, outcome.rounds, outcome.best
     assert found.agrees
     assert first is not None and first.bought_usd is not None and best is not None
     assert first.failed == rounds[0].failed == ("loss",)
     assert "minute" in first.breaches["loss"]
-    assert first.margins[0].demand == best.margins["loss"].demand > 0
+    assert first.learned == plan.verification.learned
+    assert {line.scenario for line in first.learned} == {"loss"}
+    assert all(line.short > 0 and line.makes_up["second"] > 0 for line in first.learned)
     extra = best.solution.objective - rounds[0].solution.objective
     assert first.bought_usd.usd == pytest.approx(extra, abs=USD)
     more = best.solution.fleet.gpus["second"] - rounds[0].solution.fleet.gpus["second"]

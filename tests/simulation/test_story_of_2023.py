@@ -187,5 +187,5 @@ class TestAsRecommended:
     ) -> None:
         incident = verdicts["incident-2023"]
         assert incident.survives
-        assert not incident.throttled
+        assert not incident.throttled_minutes
         assert incident.recovery_minutes == 0

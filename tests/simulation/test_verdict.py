@@ -104,14 +104,14 @@ class TestShutdown:
         verdict = judged(self.overheating(one), self.LOSS)
         assert verdict.breaches == (Breach("shutdown", "site", 29, 119, 95.0, 95.0, 0.0, "heat"),)
         assert verdict.shutdowns == ("site",)
-        assert verdict.throttled
+        assert verdict.throttled_minutes
         assert verdict.peak_temperature_c == pytest.approx(95.0)
 
     def test_loss_of_the_region_itself_is_no_shutdown(self, two: Model) -> None:
         verdict = judged(two, NEAR_IS_LOST)
         assert not verdict.fails
         assert verdict.shutdowns == ()
-        assert not verdict.throttled
+        assert not verdict.throttled_minutes
 
 
 class TestCauses:

@@ -36,8 +36,8 @@ class SimulatedCut:
 
     Parameters
     ----------
-    scenario, kind, subject, minute
-        The breach (`planner.simulation.verdict.Breach`).
+    scenario, kind, subject, short
+        The breach (`planner.simulation.verdict.short_by`).
     gains
         Purchases that lessen it.
     """
@@ -45,5 +45,5 @@ class SimulatedCut:
     scenario: str
     kind: str
     subject: str
-    minute: float
+    short: float
     gains: tuple[Gain, ...]

@@ -32,7 +32,6 @@ from planner.optimization.infeasibility.shortfalls import Shortfall
 from planner.optimization.infeasibility.single_changes import (
     find_alternatives,
     find_single,
-    find_throttling_simulated,
 )
 from planner.optimization.infeasibility.trials import Trials, Verify, find_set
 from planner.optimization.infeasibility.wording import amount_text, change, noun, price, sentence
@@ -354,9 +353,6 @@ class _Diagnosing:
         yield from find_single(conflict.groups, elastic, self.trials, known)
         stuck = not self.found.limits
         yield from find_alternatives(conflict.groups, self.trials, with_limits=stuck)
-        throttling = find_throttling_simulated(conflict.groups, self.trials)
-        if throttling is not None:
-            yield throttling
 
     def _take_conflict(self, conflict: Conflict) -> None:
         data = self.data

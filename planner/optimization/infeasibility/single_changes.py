@@ -22,7 +22,7 @@ from planner.optimization.infeasibility.elastic import (
     RelaxableValue,
 )
 from planner.optimization.infeasibility.relaxation import ChangedModel, RelaxationSet, Step
-from planner.optimization.infeasibility.trials import Trials, find_set, finish, with_verified
+from planner.optimization.infeasibility.trials import Trials, find_set, finish
 from planner.scenarios.hours import failure_and_hour
 
 #: Most alternatives of each sort that are reported.
@@ -93,23 +93,6 @@ def find_alternatives(
         if found is not None:
             count += 1
             yield found
-
-
-def find_throttling_simulated(
-    groups: Iterable[ConstraintGroup], trials: Trials
-) -> RelaxationSet | None:
-    """The policy that leaves throttling to the simulation, if its plan survives."""
-    path = "policies.throttling_simulated"
-    scenario = next((g.key[2] for g in groups if g.key[0] == Family.RIDE_THROUGH), None)
-    if scenario is None or value_at(trials.data.model, path):
-        return None
-    value = RelaxableValue.searched(path, "requirement", "throttling_simulated", "", "", [True])
-    draft = ChangedModel(trials.data.model, [Step(value, 1.0, scenario, choice=0)])
-    plan = trials.verified(draft)
-    if plan is None or plan.failed:
-        return None
-    found = RelaxationSet("alternative", draft.relaxations(), verified=True, minimal=True)
-    return with_verified(found, plan)
 
 
 def _values_of(group: ConstraintGroup, trials: Trials) -> Iterator[RelaxableValue]:

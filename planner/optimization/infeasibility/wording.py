@@ -13,7 +13,6 @@ from planner.optimization.formulation.programme import Row
 from planner.optimization.formulation.stages import Stage
 from planner.optimization.infeasibility.elastic import ConstraintGroup
 from planner.optimization.infeasibility.relaxation import Relaxation
-from planner.optimization.infeasibility.strictness import may_be_waived
 from planner.scenarios.standard import ALL, in_words, tier_and_zone
 
 #: What a row is about, as a noun.
@@ -109,7 +108,6 @@ CHANGES = {
     "least_regions": ("lower", "the least number of regions"),
     "spare_block": ("give up", "the spare GPU block of every region"),
     "scenario": ("remove", "scenario {subject}"),
-    "throttling_simulated": ("let", "the simulation judge throttling before operators react"),
 }
 
 #: Families whose values are not numbers.
@@ -123,7 +121,6 @@ NOT_NUMBERS = frozenset(
         "options",
         "scenario",
         "spare_block",
-        "throttling_simulated",
     }
 )
 
@@ -219,8 +216,6 @@ def _reason(data: ProblemData, row: Row, stage: Stage | None) -> str:
     if row.family in (Family.DESIGN_HEAT, Family.EMERGENCY_COVER):
         role = "primary" if row.family == Family.DESIGN_HEAT else "emergency"
         return _no_capacity(data, data.plants_of(row.subject, role), 0.0)
-    if row.family == Family.RIDE_THROUGH and not may_be_waived(data, row.key):
-        return "the standard requires full service before they do"
     if row.family == Family.NORMAL_DEMAND:
         crowd = data.crowd(row.subject)
         if crowd is not None:
