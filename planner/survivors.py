@@ -116,7 +116,9 @@ class Judged:
             return self._known[counts]
         if counts not in self._possible:
             self.fleets += 1
-            self._possible[counts] = self._meets_purchases(counts)
+            # Most fail what failed the last, which takes less time than anything else.
+            failed_again = bool(self.failing(counts, self._failed[:1]))
+            self._possible[counts] = not failed_again and self._meets_purchases(counts)
         return self._possible[counts] and not self.failing_first(counts)
 
     def failing_first(self, counts: Counts, others: bool = False) -> list[Scenario]:

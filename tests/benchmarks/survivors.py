@@ -119,8 +119,7 @@ def cheapest_survivor(model: Model) -> float | None:
     for counts in sorted(product(*ranges), key=search.usd):
         if best is not None and search.usd(counts) >= best:
             break
-        # Simulated before anything is solved: most fail what failed the last.
-        if not judged.failing_first(counts) and judged.survives(counts):
+        if judged.survives(counts):
             bought = dict(zip(judged.keys, counts, strict=True))
             priced = with_purchases(loose, bought, EXACT)
             assert priced is not None, "the loosened programme forbids a fleet that survives"
