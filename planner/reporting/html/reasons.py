@@ -34,12 +34,12 @@ def reasons(explanation: Explanation) -> Reasons:
         for note in explanation.decisions
         if note.bought
     ]
-    columns = texts("purchase") + figures("bought (GPUs in blocks)") + texts("with one less")
+    columns = texts("purchase") + figures("bought (GPUs in blocks)") + texts("what fails")
     return Reasons(
         f"Worked out by {counted(explanation.solves, 'programme')} solved again, each with one "
         f"thing left out{more}.",
         (
-            Table("Why each purchase is needed", columns, needed),
+            Table("What fails with one less", columns, needed),
             worth_table(explanation),
             scenario_table(explanation),
             requirement_table(explanation),
