@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from planner.infrastructure.catalogue import CATALOGUES, data_directory
 from planner.infrastructure.entities import Model
+from planner.replay.schema import incident_schema
 
 PAGE = Path(__file__).with_name("reference.md")
 
@@ -22,7 +23,7 @@ HEAD = """\
 
 <!-- written by docs/reference.py from the schema; change the docstrings there, not this page -->
 
-Every attribute of a model file. How sections, `extends`, catalogues and tables work:
+Every attribute of a model file, and at the end of an [incident file](incidents.md). How sections, `extends`, catalogues and tables work:
 [writing a model](models.md). The same as JSON Schema, for editors: `plan schema`.
 
 - *Unit* is what the name of the attribute ends in. A share is a number from 0 to 1.
@@ -83,6 +84,7 @@ SECTIONS = (
             "Construction",
         ),
     ),
+    ("Incidents", "", ("Incident", "Calibrated", "Milestone")),
 )
 
 #: Where the definitions of a section stand that are not its entries themselves.
@@ -107,6 +109,8 @@ PLACES = {
     "OrderMonths": "horizon.order_months",
     "PowerStep": "horizon.power",
     "Construction": "horizon.construction",
+    "Calibrated": "calibrated",
+    "Milestone": "milestones",
 }
 
 #: Units of all amounts of a definition, or of one attribute.
@@ -213,7 +217,8 @@ YEAR = (527_040, 8_784)
 def page() -> str:
     """The whole page."""
     schema = Model.model_json_schema(by_alias=True)
-    definitions = {**schema["$defs"], "Model": schema}
+    incident = incident_schema()
+    definitions = {**incident["$defs"], **schema["$defs"], "Model": schema, "Incident": incident}
     links = {name: _anchor(heading) for heading, _, names in SECTIONS for name in names}
     parts = [HEAD]
     for heading, key, names in SECTIONS:
@@ -235,7 +240,7 @@ def _definition(
     lines.append("|---|---|---|---|---|---|")
     required = set(definition.get("required", ()))
     for attribute, field in definition["properties"].items():
-        if attribute == "source":
+        if attribute == "source" and name != "Incident":
             continue
         kind = _type(field, links)
         unit, accepts = _unit(name, attribute, field), _accepts(field)

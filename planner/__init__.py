@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from planner.api.appraisals import appraise as appraise
     from planner.api.checks import IncidentReplay as IncidentReplay
     from planner.api.checks import PlanCheck as PlanCheck
+    from planner.api.checks import calibrate_incident as calibrate_incident
     from planner.api.checks import check as check
     from planner.api.checks import replay_incident as replay_incident
     from planner.api.comparisons import PlanComparison as PlanComparison
@@ -50,7 +51,14 @@ __version__ = "0.5.0"
 #: Modules of the API and the names that each has.
 _MODULES = {
     "planner.api.appraisals": ("Appraisal", "appraise"),
-    "planner.api.checks": ("IncidentReplay", "PlanCheck", "check", "replay_incident"),
+    "planner.api.checks": (
+        "IncidentCalibration",
+        "IncidentReplay",
+        "PlanCheck",
+        "calibrate_incident",
+        "check",
+        "replay_incident",
+    ),
     "planner.api.comparisons": ("PlanComparison", "compare"),
     "planner.api.explanations": ("PlanExplanation", "explain"),
     "planner.api.failure_sets": ("Stress", "stress"),

@@ -1,4 +1,4 @@
-"""Checks of a plan against thresholds, and replays of recorded incidents."""
+"""Checks of a plan against thresholds; replays and calibration of recorded incidents."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from planner.plan.files import parse_plan
 from planner.plan.metrics import METRICS
 from planner.plan.records import Plan
 from planner.plan.thresholds import RuleResult, judge_rules, read_rules
+from planner.replay.calibration import Calibration, calibrate
 from planner.replay.comparison import Replay, replay
 from planner.replay.loading import load_incident
+from planner.reporting.calibration import calibration_data
 from planner.reporting.replay import replay_data
 from planner.roadmap.files import is_roadmap, parse_roadmap
 from planner.roadmap.metrics import ROADMAP_METRICS
@@ -175,3 +177,56 @@ def replay_incident(
         With everything that is wrong with the incident or its model.
     """
     return IncidentReplay(replay(load_incident(incident, settings(overrides))))
+
+
+@dataclass(frozen=True, repr=False)
+class IncidentCalibration(Shown):
+    """What was fitted to a recorded incident.
+
+    Attributes
+    ----------
+    calibration
+        Everything that was worked out.
+    """
+
+    calibration: Calibration
+
+    @property
+    def fitted_values(self) -> pd.DataFrame:
+        """Declared values before and after, with their ranges."""
+        return table(calibration_data(self.calibration)["values"])
+
+    @property
+    def residuals(self) -> pd.DataFrame:
+        """Milestones fitted to, simulated before and after."""
+        return table(calibration_data(self.calibration)["milestones"])
+
+    def _title(self) -> str:
+        return f"calibration of {self.calibration.after.name}"
+
+    def _facts(self) -> list[str]:
+        before, after = self.calibration.root_mean_square
+        return [f"root mean square {before:.2f} to {after:.2f}", *self.calibration.warnings]
+
+    def _tables(self) -> Mapping[str, pd.DataFrame]:
+        return {"Fitted values": self.fitted_values, "Residuals": self.residuals}
+
+
+def calibrate_incident(
+    incident: str | Path, overrides: Mapping[str, object] | Iterable[str] = ()
+) -> IncidentCalibration:
+    """Fit what an incident declares as calibrated, and nothing else.
+
+    Parameters
+    ----------
+    incident
+        As for `replay_incident`.
+    overrides
+        Changes of its model, as for `load_model`.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong with the incident or its model, or if it declares nothing.
+    """
+    return IncidentCalibration(calibrate(load_incident(incident, settings(overrides))))

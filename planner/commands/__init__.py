@@ -30,11 +30,12 @@ COMMANDS = {
     "finance": "say what plans cost, save and return, and how sure that is",
     "report": "write a plan as one web page for a meeting that works offline",
     "replay": "simulate a recorded incident and compare it with what was observed",
+    "calibrate": "fit what an incident declares to the milestones it declares",
     "graph": "draw the infrastructure and its dependencies",
-    "new": "start a model of your own, or make a synthetic one of any size",
+    "new": "start a model or an incident of your own, or make a synthetic one of any size",
     "catalogue": "list the GPUs, cooling units, offers, climates and shapes that models can take",
     "check": "validate a model and say what it holds",
-    "schema": "print the JSON Schema of model files",
+    "schema": "print the JSON Schema of model or incident files",
     "completion": "print the script that makes a shell complete commands and models",
 }
 

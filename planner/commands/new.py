@@ -28,6 +28,9 @@ STARTER = {
     "README.md": "README.md",
 }
 SCHEMA = "model.schema.json"
+#: Files of a starter incident, in the same way.
+INCIDENT_STARTER = {"incident.yaml": "incident.yaml"}
+INCIDENT_SCHEMA = "incident.schema.json"
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class SyntheticOptions:
     "new",
     epilog=examples(
         "plan new my-platform",
+        "plan new --incident my-incident",
         "plan new --regions 3 --seed 1 -o three.yaml",
         "plan new --regions 2 --json",
     ),
@@ -77,26 +81,35 @@ class SyntheticOptions:
         dir_okay=False,
     ),
 )
+@click.option("--incident", is_flag=True, help="Start an incident in DIR instead of a model.")
 @click.option("--force", is_flag=True, help="Overwrite what exists.")
 @output_options
-def command(folder: Path | None, synthetic: SyntheticOptions, force: bool, output: Output) -> int:
-    """Start a model of your own in DIR, or make a synthetic one of any size.
+def command(
+    folder: Path | None, synthetic: SyntheticOptions, incident: bool, force: bool, output: Output
+) -> int:
+    """Start a model or an incident of your own in DIR, or make a synthetic model of any size.
 
     With DIR: writes a small commented model (platform.yaml), its schema for editors, a test file
-    for pytest and a README, all of them or none.
+    for pytest and a README, all of them or none; with --incident a commented incident
+    (incident.yaml) and its schema.
 
     With --regions: makes a sound model for tests and benchmarks. Regions, latencies, prices and
     machines are real; sizes are drawn from the seed so that a plan exists that survives the loss
     of any one region.
     """
     if folder is None:
+        if incident:
+            raise InputError.single("DIR", "is missing; name a folder for the incident")
         return _synthetic(synthetic, force, output)
     if synthetic != SyntheticOptions():
         raise click.UsageError("DIR takes a starter model; --regions, --seed and -o make another.")
-    names = _start(folder, force)
+    names = _start(folder, incident_texts() if incident else starter_texts(), force)
     if output.as_json:
         click.echo(json_text({"folder": folder, "files": names}, "line"))
     output.say(f"wrote {', '.join(names)} to {folder}")
+    if incident:
+        output.suggest(plan_line("replay", folder), plan_line("calibrate", folder))
+        return EXIT_DONE
     model = folder / "platform.yaml"
     output.suggest(
         plan_line("simulate", model),
@@ -108,19 +121,31 @@ def command(folder: Path | None, synthetic: SyntheticOptions, force: bool, outpu
 
 def starter_texts() -> dict[str, str]:
     """Files of a starter: name and content."""
-    import planner
     from planner.infrastructure.schema import model_schema
 
+    return _shipped(STARTER) | {SCHEMA: json_text(model_schema(), ascii_only=True) + "\n"}
+
+
+def incident_texts() -> dict[str, str]:
+    """Files of a starter incident: name and content."""
+    from planner.replay.schema import incident_schema
+
+    schema = json_text(incident_schema(), ascii_only=True) + "\n"
+    return _shipped(INCIDENT_STARTER) | {INCIDENT_SCHEMA: schema}
+
+
+def _shipped(files: Mapping[str, str]) -> dict[str, str]:
+    import planner
+
     source = Path(planner.__file__).parent / "starter"
-    texts = {name: (source / file).read_text("utf-8") for name, file in STARTER.items()}
-    return texts | {SCHEMA: json_text(model_schema(), ascii_only=True) + "\n"}
+    return {name: (source / file).read_text("utf-8") for name, file in files.items()}
 
 
-def _start(folder: Path, force: bool) -> list[str]:
+def _start(folder: Path, files: Mapping[str, str], force: bool) -> list[str]:
     """Write a starter, all of it or nothing; names of its files."""
-    texts = {folder / name: text for name, text in starter_texts().items()}
+    texts = {folder / name: text for name, text in files.items()}
     if folder.exists() and not folder.is_dir():
-        raise InputError.single(str(folder), "is a file; name a folder for the starter model")
+        raise InputError.single(str(folder), "is a file; name a folder for the starter")
     there = [path for path in texts if os.path.lexists(path)]
     if there and not force:
         raise InputError(

@@ -8,12 +8,14 @@ from planner.commands.options import accepts, examples
 from planner.errors import EXIT_DONE
 
 
-@click.command("schema", epilog=examples("plan schema", "plan schema > model.schema.json"))
+@click.command("schema", epilog=examples("plan schema > model.schema.json", "plan schema incident"))
+@click.argument("kind", type=click.Choice(["model", "incident"]), default="model")
 @accepts("--json", "--quiet")
-def command() -> int:
-    """Print the JSON Schema of model files, for editors and validators."""
+def command(kind: str) -> int:
+    """Print the JSON Schema of model or incident files, for editors and validators."""
     from planner.infrastructure.schema import model_schema
+    from planner.replay.schema import incident_schema
     from planner.reporting.terminal import print_json
 
-    print_json(model_schema())
+    print_json(model_schema() if kind == "model" else incident_schema())
     return EXIT_DONE

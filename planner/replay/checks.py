@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -24,6 +25,8 @@ from planner.replay.incident import (
     minutes_between,
 )
 
+#: Where the paths of values of the scenario begin.
+SCENARIO = "scenario"
 #: Name of the inline scenario while it is checked as one of the model.
 SHADOW = "replayed"
 #: A model's own value and the one an incident states are the same number written twice.
@@ -179,6 +182,9 @@ def _check_time(
 def _check_calibrated(document: Document, model: Model) -> None:
     """Fitted values are those of the model, possible, and belong to milestones marked so."""
     data = model.model_dump(mode="json")
+    with suppress(ValidationError):  # complained about elsewhere
+        scenario = Scenario.model_validate(document.data.get(SCENARIO))
+        data[SCENARIO] = scenario.model_dump(mode="json")
     fitted = {
         str(entry.get("time")): path
         for path, entry in _entries(document, "milestones")
@@ -202,13 +208,20 @@ def _check_calibrated(document: Document, model: Model) -> None:
 def _check_value(document: Document, path: Path_, entry: Calibrated, data: Any) -> None:
     if entry.low >= entry.high:
         document.complain((*path, "low"), "expected low < high")
-    elif not entry.low <= entry.value <= entry.high:
+    elif entry.value is not None and not entry.low <= entry.value <= entry.high:
         message = f"{entry.value:g} is outside {entry.low:g} to {entry.high:g} {entry.unit}"
         document.complain((*path, "value"), message)
     values = model_values(data, entry.parameter)
     if not values:
-        document.complain((*path, "parameter"), f"the model has no number at {entry.parameter}")
-    for value in sorted(set(values)):
+        where = "scenario" if entry.parameter.startswith(f"{SCENARIO}.") else "model"
+        document.complain((*path, "parameter"), f"the {where} has no number at {entry.parameter}")
+    stated = sorted(set(values))
+    if entry.value is None:
+        if stated and not entry.low <= stated[0] <= stated[-1] <= entry.high:
+            message = f"{stated[0]:g} is in use, outside {entry.low:g} to {entry.high:g}"
+            document.complain((*path, "low"), message)
+        return
+    for value in stated:
         if abs(value - entry.value) > SAME * max(1.0, abs(value)):
             document.complain((*path, "value"), f"the model has {value:g}, not {entry.value:g}")
 
@@ -221,16 +234,31 @@ def model_values(data: Any, path: str) -> list[float]:
     >>> model_values({"gpus": {"a.b": {"rps": 1.0}}}, "gpus.a.b.rps")
     [1.0]
     """
-    if not path:
-        return [float(data)] if isinstance(data, int | float) and data is not True else []
-    entries: Mapping[str, Any] = (
-        dict(zip(map(str, range(len(data))), data, strict=True)) if isinstance(data, list) else data
-    )
-    if not isinstance(entries, dict):
-        return []
-    found: list[float] = []
-    for name, entry in entries.items():
-        for start in {name, "*"}:
-            if path == start or path.startswith(f"{start}."):
-                found += model_values(entry, path[len(start) + 1 :])
+    found = []
+    for keys in value_paths(data, path):
+        value = data
+        for key in keys:
+            value = value[key]
+        found.append(float(value))
     return found
+
+
+def value_paths(data: Any, path: str) -> list[tuple[Any, ...]]:
+    """Keys of the numbers of plain data at a dotted path, `*` being every entry.
+
+    >>> value_paths({"events": [{"at_minute": 0.0}]}, "events.0.at_minute")
+    [('events', 0, 'at_minute')]
+    """
+    if not path:
+        return [()] if isinstance(data, int | float) and not isinstance(data, bool) else []
+    entries = list(enumerate(data)) if isinstance(data, list) else data
+    entries = list(entries.items()) if isinstance(entries, dict) else entries
+    if not isinstance(entries, list):
+        return []
+    return [
+        (name, *keys)
+        for name, entry in entries
+        for start in dict.fromkeys([str(name), "*"])
+        if path == start or path.startswith(f"{start}.")
+        for keys in value_paths(entry, path[len(start) + 1 :])
+    ]

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from planner.infrastructure.fleet import Fleet
-from planner.replay.checks import model_values
+from planner.replay.checks import SCENARIO, model_values
 from planner.replay.incident import Calibrated, Incident, Milestone
 from planner.replay.loading import LoadedIncident
 from planner.replay.milestones import event_minute, value_at
@@ -101,6 +101,7 @@ def replay(loaded: LoadedIncident) -> Replay:
     incident, model = loaded.incident, loaded.loaded.model
     world, history = simulate(model, Fleet.existing(model), (incident.scenario,))
     data = model.model_dump(mode="json")
+    data[SCENARIO] = incident.scenario.model_dump(mode="json")
     return Replay(
         name=loaded.name,
         incident=incident,

@@ -180,9 +180,9 @@ class Calibrated(Entity):
     """A parameter that was fitted to milestones, with the range that physics leaves it."""
 
     parameter: Words
-    """Dotted path in the model; `*` stands for every entry."""
-    value: Number
-    """Value in use."""
+    """Dotted path in the model, `*` being every entry, or in the incident from `scenario.` on."""
+    value: Number | None = None
+    """Value in use, which the model or the scenario has; none means that it is not said again."""
     unit: Words
     """Its unit."""
     low: Number

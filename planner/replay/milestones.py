@@ -220,6 +220,16 @@ def _first_action(world: World) -> Bools:
     return _since(world, timeline.failures[0] + timeline.reaction_minutes)
 
 
+#: What passes the threshold of an event, where that is a quantity of its own.
+PASSING: dict[str, Callable[[World, History, Subject], Floats]] = {
+    "temperature_above": _temperature,
+    "temperature_below": _temperature,
+    "traffic_ratio_above": _traffic_ratio,
+    "success_below": _success_rate,
+    "success_above": _success_rate,
+    "queue_below": _waiting,
+    "pending_below": _pending,
+}
 Flags = Callable[[World, History, Subject, float], Bools]
 #: Whether each event is going on, minute by minute, shape (T,).
 FLAGS: dict[str, Flags] = {
@@ -265,3 +275,20 @@ def event_minute(
     flags = FLAGS[event](world, history, subject, threshold)
     found = np.flatnonzero(flags[after:])
     return after + int(found[-1 if last else 0]) if len(found) else None
+
+
+def event_moment(
+    world: World,
+    history: History,
+    event: str,
+    subject: Subject,
+    threshold: float,
+    after: int = 0,
+    last: bool = False,
+) -> float | None:
+    """`event_minute` with the part of the minute in which a quantity passes the threshold."""
+    found = event_minute(world, history, event, subject, threshold, after, last)
+    if found is None or event not in PASSING or last or found <= after:
+        return found
+    before, now = PASSING[event](world, history, subject)[found - 1 : found + 1].tolist()
+    return found - 1 + (threshold - before) / (now - before) if now != before else found

@@ -20,14 +20,16 @@ CONFIDENCE = {
 }
 
 
-def _value(replay: Replay, reading: Reading, value: float | None) -> str:
+def shown_value(replay: Replay, reading: Reading, value: float | None) -> str:
+    """Value of a milestone in words."""
     quantity = reading.milestone.quantity
     if quantity == "minute":
         return "never" if value is None else clock_at(replay.incident.clock, value)
     return "none" if value is None else WORDS[quantity](value)
 
 
-def _difference(reading: Reading) -> str:
+def shown_difference(reading: Reading) -> str:
+    """Simulated less observed, in words."""
     difference, quantity = reading.difference, reading.milestone.quantity
     if difference is None:
         return ""
@@ -43,7 +45,7 @@ def _simulated(replay: Replay, reading: Reading) -> str:
     milestone = reading.milestone
     if milestone.quantity == "minute" and milestone.event is None:
         return ""
-    return _value(replay, reading, reading.simulated)
+    return shown_value(replay, reading, reading.simulated)
 
 
 def _mark(reading: Reading) -> Cell:
@@ -81,9 +83,9 @@ def _comparison(replay: Replay) -> Table:
         (
             reading.milestone.time[:5] + ("*" if reading.milestone.calibrated else ""),
             reading.milestone.what,
-            _value(replay, reading, reading.observed),
+            shown_value(replay, reading, reading.observed),
             _simulated(replay, reading),
-            _difference(reading),
+            shown_difference(reading),
             _mark(reading),
         )
         for reading in replay.readings
@@ -101,7 +103,7 @@ def _show_fits(console: Console, replay: Replay) -> None:
     for fit in replay.fits:
         entry = fit.entry
         say(console, f"{entry.parameter} = {fit.value:g} {entry.unit}", lead="  ")
-        changed = "" if fit.value == entry.value else f"; fitted value {entry.value:g}"
+        changed = "" if entry.value in (None, fit.value) else f"; fitted value {entry.value:g}"
         times = ", ".join(entry.against)
         text = f"possible {entry.low:g} to {entry.high:g}, fitted against {times}{changed}"
         say(console, f"{text}. {entry.why}", lead="    ")
