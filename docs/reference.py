@@ -23,7 +23,8 @@ HEAD = """\
 
 <!-- written by docs/reference.py from the schema; change the docstrings there, not this page -->
 
-Every attribute of a model file, and at the end of an [incident file](incidents.md). How sections, `extends`, catalogues and tables work:
+Every attribute of a model file, and at the end of an [incident file](incidents.md). How sections,
+`extends`, catalogues and tables work:
 [writing a model](models.md). The same as JSON Schema, for editors: `plan schema`.
 
 - *Unit* is what the name of the attribute ends in. A share is a number from 0 to 1.

@@ -34,6 +34,7 @@ from planner.infrastructure.failures import FamilyTerms
 from planner.infrastructure.field_types import SECTIONS
 from planner.infrastructure.loading import load_model
 from planner.infrastructure.source import parse_yaml
+from planner.replay.incident import Incident
 
 DOCS = CHECKOUT / "docs"
 PAGES = [CHECKOUT / "README.md", CHECKOUT / "datasets" / "README.md", *sorted(DOCS.glob("*.md"))]
@@ -400,8 +401,9 @@ def test_the_reference_is_what_the_schema_says() -> None:
 
 def test_the_reference_has_every_attribute() -> None:
     schema = Model.model_json_schema(by_alias=True)
+    incident = Incident.model_json_schema()["$defs"].keys() | {"Incident"}
     shown = {name for _, _, some in script("reference").SECTIONS for name in some}
-    assert shown == {"Model", *schema["$defs"]}
+    assert shown == {"Model", *schema["$defs"], *incident}
 
 
 # The formulation ----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import retirable_blocks, retirable_units
 from planner.infrastructure.horizon_checks import check_horizon
 from planner.infrastructure.measure_checks import check_measures
+from planner.infrastructure.plant_checks import check_series
 from planner.infrastructure.scenario_checks import check_scenarios
 from planner.infrastructure.source import Document, Path_, nearest
 from planner.infrastructure.supply import PowerSupply
@@ -29,6 +30,7 @@ REFERENCES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("clusters", "*", "gpu"), "gpus"),
     (("plants", "*", "region"), "regions"),
     (("plants", "*", "cools", "#"), "clusters"),
+    (("plants", "*", "rejects_to"), "plants"),
     (("plants", "*", "existing", "@"), "cooling_units"),
     (("plants", "*", "options", "#"), "cooling_units"),
     (("plants", "*", "depends_on", "#"), "services"),
@@ -296,6 +298,8 @@ def _check_plants(model: Model, document: Document) -> None:
         if planned > HOURS_PER_YEAR:
             message = f"planned outages take {planned:,.0f} h of the 8,760 of a year, one at a time"
             document.complain(("plants", name), message)
+
+        check_series(model, name, document)
 
     for name, feed in model.feeds.items():
         for index, load in enumerate(feed.powers):

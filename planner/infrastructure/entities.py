@@ -221,8 +221,13 @@ class Plant(NamedEntity):
 
     region: Name
     """Region of the plant."""
-    cools: tuple[Name, ...] = Field(min_length=1)
-    """Clusters that it cools."""
+    cools: tuple[Name, ...] = ()
+    """Clusters that it cools; none for a plant that only carries on the heat of others."""
+    rejects_to: Name | None = None
+    """Plant that carries on its heat, as chillers do for a coolant loop; none means that it rejects
+    the heat by itself."""
+    on_ups: Flag = False
+    """Whether batteries of its feeds carry it too, as they do clusters (pumps of a loop)."""
     role: Literal["primary", "emergency"] = "primary"
     """Whether it runs all the time or starts when primary cooling falls short."""
     automatic: Flag = True
@@ -261,7 +266,7 @@ class Feed(NamedEntity):
     """Clusters and plants that it supplies; none named means all of the region. Loads on several
     feeds draw on those that are up, loads on no feed on the power limit of the region alone."""
     ups_minutes: Minutes = 0.0
-    """Minutes for which batteries supply the clusters (not the cooling)."""
+    """Minutes for which batteries supply the clusters, and of plants those `on_ups`."""
     generator_mw: Amount = 0.0
     """Power of the generators behind it."""
     generator_start_minutes: Minutes = 1.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from planner.infrastructure.entities import Model
@@ -79,6 +79,23 @@ def plant_units(model: Model, plant: str) -> tuple[str, ...]:
     return tuple(unit for unit in model.cooling_units if unit in wanted)
 
 
+def rejecting_to(model: Model, plant: str) -> tuple[str, ...]:
+    """Plants whose heat a plant carries on."""
+    return tuple(name for name, entry in model.plants.items() if entry.rejects_to == plant)
+
+
+def heat_of(model: Model, plant: str) -> tuple[tuple[str, str], ...]:
+    """Whose heat a plant carries: cluster and the plant that takes it from there."""
+    takers = rejecting_to(model, plant) or (plant,)
+    return tuple((cluster, taker) for taker in takers for cluster in model.plants[taker].cools)
+
+
+def with_chillers(model: Model, plants: Iterable[str]) -> tuple[str, ...]:
+    """Plants and those that carry on their heat."""
+    found = [(name, model.plants[name].rejects_to) for name in plants]
+    return tuple(dict.fromkeys(name for pair in found for name in pair if name is not None))
+
+
 def possible_units(model: Model, plant: str) -> tuple[str, ...]:
     """Unit types of which a plant has or may get at least one."""
     entry = model.plants[plant]
@@ -141,15 +158,18 @@ def pue_by_part(model: Model, region: str) -> dict[str, float]:
     Cooling is that of the hungriest running unit of its primary plants, at the design point.
     """
     place = model.regions[region]
-    units = [
-        model.cooling_units[unit]
+    chains = [
+        [
+            max((model.cooling_units[unit] for unit in units), key=lambda u: u.drawn_mw_per_mw)
+            for part in with_chillers(model, [name])
+            if (units := running_units(model, part))
+        ]
         for name, plant in model.plants.items()
-        if plant.region == region
-        for unit in running_units(model, name)
+        if plant.region == region and plant.cools
     ]
+    hungriest = max(chains, key=lambda chain: sum(u.drawn_mw_per_mw for u in chain), default=[])
     parts = {"losses": place.power_loss_share, "halls": place.hall_mw_per_mw}
-    hungriest = max(units, key=lambda kind: kind.drawn_mw_per_mw, default=None)
-    parts["machines"] = hungriest.power_mw_per_mw if hungriest else 0.0
-    parts["pumps and towers"] = hungriest.auxiliary_mw_per_mw if hungriest else 0.0
-    plant_mw = hungriest.drawn_mw_per_mw if hungriest else 0.0
+    parts["machines"] = sum(unit.power_mw_per_mw for unit in hungriest)
+    parts["pumps and towers"] = sum(unit.auxiliary_mw_per_mw for unit in hungriest)
+    plant_mw = sum(unit.drawn_mw_per_mw for unit in hungriest)
     return parts | {"pue": usage_effectiveness(1.0, place.drawn_mw_per_mw, plant_mw)}

@@ -79,7 +79,7 @@ def _add_power(graph: Graph, model: Model) -> None:
                 place = node("region", feed.region)
                 _link(graph, place, node(kind, name), "hosts", "region")
             for load_kind, load in feed_loads(model, name):
-                if kind == "ups" and load_kind == "plant":
+                if kind == "ups" and load_kind == "plant" and not model.plants[load].on_ups:
                     continue
                 _link(graph, node(kind, name), node(load_kind, load), "powers", "power")
 
@@ -105,6 +105,8 @@ def _add_cooling(graph: Graph, model: Model) -> None:
         _link(graph, node("region", plant.region), node("plant", name), "hosts", "region")
         for cluster_name in plant.cools:
             _link(graph, node("plant", name), node("cluster", cluster_name), "cools", "cooling")
+        if plant.rejects_to is not None:
+            _link(graph, node("plant", plant.rejects_to), node("plant", name), "cools", "cooling")
         for service in plant.depends_on:
             _link(graph, node("service", service), node("plant", name), "depends_on", service)
 

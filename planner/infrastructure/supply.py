@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from planner.infrastructure.entities import Feed, Model
+from planner.infrastructure.fleet import with_chillers
 from planner.infrastructure.graph import POWER_SOURCES, feed_loads, node
 from planner.laws.power import source_sets
 
@@ -63,8 +64,17 @@ class PowerLimit:
         )
 
 
-#: Kinds of loads that a source carries.
-EVERY, CLUSTERS = frozenset({"cluster", "plant"}), frozenset({"cluster"})
+#: Loads that a source carries: all, or those on batteries alone.
+EVERY, ON_BATTERIES = frozenset({True, False}), frozenset({True})
+
+
+def draw_per_heat(model: Model, loads: frozenset[str], plant: str) -> float:
+    """Power that some loads draw for each heat that a plant takes from clusters, MW per MW.
+
+    Its own, and that of the plant that carries the heat on.
+    """
+    drawing = (name for name in with_chillers(model, [plant]) if node("plant", name) in loads)
+    return sum(plant_power_mw_per_mw(model, name) for name in drawing)
 
 
 def plant_power_mw_per_mw(model: Model, plant: str) -> float:
@@ -157,7 +167,8 @@ class PowerSupply:
         for name, loads in of_feeds.items():
             for kind, load in loads:
                 feeds = on.setdefault(node(kind, load), set())
-                if kind in carried[name][1]:
+                on_batteries = kind == "cluster" or self.model.plants[load].on_ups
+                if on_batteries in carried[name][1]:
                     feeds.add(name)
         sources = {load: frozenset(feeds) for load, feeds in on.items()}
         for sources_used in (frozenset[str](), *source_sets(sources.values())):
@@ -198,14 +209,17 @@ def region_loads(model: Model, region: str) -> frozenset[str]:
     )
 
 
-def _source(feed: Feed, down: frozenset[str]) -> tuple[str, frozenset[str]]:
-    """What carries the loads of a feed with some nodes down: which value, and which loads."""
+def _source(feed: Feed, down: frozenset[str]) -> tuple[str, frozenset[bool]]:
+    """What carries the loads of a feed with some nodes down: which value, and which loads.
+
+    Loads are told apart by whether batteries carry them.
+    """
     if node("feed", feed.name) not in down:
         return "capacity_mw", EVERY
     if feed.generator_mw and node("generator", feed.name) not in down:
         return "generator_mw", EVERY
     if feed.ups_minutes and node("ups", feed.name) not in down:
-        return "capacity_mw", CLUSTERS
+        return "capacity_mw", ON_BATTERIES
     return "capacity_mw", frozenset()
 
 

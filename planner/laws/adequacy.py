@@ -201,6 +201,27 @@ def together(tables: Sequence[OutageTable], step: float | None = None) -> Outage
     return joint
 
 
+def in_series(first: OutageTable, second: OutageTable) -> OutageTable:
+    """Table of two independent groups through which the same goes: what the smaller one has left.
+
+    Raises
+    ------
+    ValueError
+        If there are too many states.
+
+    >>> loops, chillers = (state_table([equal_units(mw, 0.1, 2)]) for mw in (10.0, 8.0))
+    >>> both = in_series(loops, chillers)
+    >>> both.installed, both.out.tolist(), both.probability.round(4).tolist()
+    (16.0, [0.0, 6.0, 8.0, 16.0], [0.6561, 0.1458, 0.1782, 0.0199])
+    """
+    _raise(_too_many(len(first.out) * len(second.out)))
+    installed = min(first.installed, second.installed)
+    left = [table.installed - table.out for table in (first, second)]
+    out = installed - np.minimum(np.minimum.outer(*left), installed).ravel()
+    share = np.multiply.outer(first.probability, second.probability).ravel()
+    return OutageTable(installed, *_merged(out, share, TOLERANCE * installed))
+
+
 def mixture(tables: Sequence[OutageTable], weights: Sequence[float]) -> OutageTable:
     """Table of units under a common cause: one table for each state of it, with its probability.
 

@@ -165,9 +165,17 @@ def coolable_gpus(
 
 @compilable
 def carry_heat(
-    rest_mw: Floats, capacity_mw: Floats, first: Ints, cooled: Ints, carried_mw: Floats
+    rest_mw: Floats,
+    capacity_mw: Floats,
+    first: Ints,
+    cooled: Ints,
+    carried_mw: Floats,
+    rejects_to: Ints,
 ) -> None:
     """Plants in order carry heat away, each in proportion to what its clusters have left of it.
+
+    Through plants in series goes what the tighter one carries (``min``). Loops that reject their
+    heat to the same chillers share them in proportion to what each would carry.
 
     Parameters
     ----------
@@ -180,16 +188,48 @@ def carry_heat(
         (`cooled_clusters`).
     carried_mw
         What each plant carries from each of those clusters is written here, shape as ``cooled``.
+    rejects_to
+        Plant that carries on the heat of each, −1 where there is none, shape (plants,).
     """
     for plant in range(len(capacity_mw)):
-        wanted = 0.0
+        wanted, room = 0.0, capacity_mw[plant]
         for place in range(first[plant], first[plant + 1]):
             wanted += rest_mw[cooled[place]]
-        met = 1.0 if wanted <= capacity_mw[plant] else capacity_mw[plant] / wanted
+        if rejects_to[plant] >= 0:
+            room = _room_in_series(
+                plant, rest_mw, capacity_mw, first, cooled, carried_mw, rejects_to
+            )
+        met = 1.0 if wanted <= room else room / wanted
         for place in range(first[plant], first[plant + 1]):
             part = rest_mw[cooled[place]] * met
             carried_mw[place] = part
             rest_mw[cooled[place]] -= part
+
+
+@compilable
+def _room_in_series(
+    plant: int,
+    rest_mw: Floats,
+    capacity_mw: Floats,
+    first: Ints,
+    cooled: Ints,
+    carried_mw: Floats,
+    rejects_to: Ints,
+) -> float:
+    """Heat that a loop and the chillers behind it carry, MW; earlier loops have had their part."""
+    left, wanted, own = capacity_mw[rejects_to[plant]], 0.0, 0.0
+    for other in range(len(capacity_mw)):
+        if rejects_to[other] != rejects_to[plant]:
+            continue
+        heat = 0.0
+        for place in range(first[other], first[other + 1]):
+            heat += carried_mw[place] if other < plant else rest_mw[cooled[place]]
+        if other < plant:
+            left -= heat
+        else:
+            wanted += min(heat, capacity_mw[other])
+            own = min(heat, capacity_mw[other]) if other == plant else own
+    return own if wanted <= left else own * max(left, 0.0) / wanted
 
 
 def cooled_clusters(serves: NDArray[np.bool_]) -> tuple[Ints, Ints]:
@@ -203,7 +243,12 @@ def cooled_clusters(serves: NDArray[np.bool_]) -> tuple[Ints, Ints]:
     return first.astype(np.int64), clusters.astype(np.int64)
 
 
-def share_cooling(need_mw: Floats, capacity_mw: Floats, serves: NDArray[np.bool_]) -> Floats:
+def share_cooling(
+    need_mw: Floats,
+    capacity_mw: Floats,
+    serves: NDArray[np.bool_],
+    rejects_to: Ints | None = None,
+) -> Floats:
     """Cooling that reaches each cluster, plants in order, each in proportion to what is needed.
 
     Parameters
@@ -214,30 +259,50 @@ def share_cooling(need_mw: Floats, capacity_mw: Floats, serves: NDArray[np.bool_
         Capacity of each plant, shape (scenarios, plants).
     serves
         Whether a plant cools a cluster, shape (plants, clusters).
+    rejects_to
+        As in `carry_heat`; none means that no plants are in series.
 
     Returns
     -------
     numpy.ndarray
         Cooling by cluster, at most its need, shape (scenarios, clusters).
+
+    >>> loop, chillers = [[True]], [[False]]
+    >>> share_cooling(
+    ...     np.array([[50.0]]), np.array([[24.0, 60.0]]), np.array(loop + chillers),
+    ...     np.array([1, -1]),
+    ... ).tolist()
+    [[24.0]]
     """
-    cooled: Floats = carried_by_plant(need_mw, capacity_mw, serves).sum(axis=1)
+    cooled: Floats = carried_by_plant(need_mw, capacity_mw, serves, rejects_to).sum(axis=1)
     return np.minimum(cooled, need_mw)
 
 
-def carried_by_plant(need_mw: Floats, capacity_mw: Floats, serves: NDArray[np.bool_]) -> Floats:
+def carried_by_plant(
+    need_mw: Floats,
+    capacity_mw: Floats,
+    serves: NDArray[np.bool_],
+    rejects_to: Ints | None = None,
+) -> Floats:
     """The cooling of `share_cooling` by plant, shape (scenarios, plants, clusters)."""
     first, cooled = cooled_clusters(serves)
+    behind = np.full(len(serves), -1, dtype=np.int64) if rejects_to is None else rejects_to
     carried = np.zeros((len(need_mw), len(cooled)))
     rest = np.array(need_mw, dtype=np.float64)
     capacity = np.ascontiguousarray(capacity_mw, dtype=np.float64)
-    compiled(_carry_each)(rest, capacity, first, cooled, carried)
+    compiled(_carry_each)(rest, capacity, first, cooled, carried, behind)
     by_plant = np.zeros((len(need_mw), *serves.shape))
     by_plant[:, serves] = carried
     return by_plant
 
 
 def _carry_each(
-    rest_mw: Floats, capacity_mw: Floats, first: Ints, cooled: Ints, carried_mw: Floats
+    rest_mw: Floats,
+    capacity_mw: Floats,
+    first: Ints,
+    cooled: Ints,
+    carried_mw: Floats,
+    rejects_to: Ints,
 ) -> None:
-    for scenario in range(len(rest_mw)):
-        carry_heat(rest_mw[scenario], capacity_mw[scenario], first, cooled, carried_mw[scenario])
+    for n in range(len(rest_mw)):
+        carry_heat(rest_mw[n], capacity_mw[n], first, cooled, carried_mw[n], rejects_to)

@@ -72,8 +72,8 @@ class Supply(NamedTuple):
     clusters, plants
         Power per heat of GPUs of clusters, shape (limits, C), and per heat that plants carry, shape
         (limits, P); 0 where they are not under a limit.
-    first, cooled
-        Clusters that plants cool (`planner.laws.heat.carry_heat`).
+    first, cooled, rejects_to
+        Clusters that plants cool, and plants in series (`planner.laws.heat.carry_heat`).
     """
 
     of_plants: bool
@@ -83,6 +83,7 @@ class Supply(NamedTuple):
     plants: Floats
     first: Ints
     cooled: Ints
+    rejects_to: Ints
 
 
 class Sharing(NamedTuple):
@@ -137,7 +138,14 @@ def _draw(shares: Floats, loads: int, supply: Supply, room: Sharing) -> None:
             room.drawn_mw[limit, load] = 0.0
             if not supply.of_plants:
                 room.drawn_mw[limit, load] = supply.clusters[limit, load] * room.heat_mw[load]
-    carry_heat(room.heat_mw, room.capacity_mw, supply.first, supply.cooled, room.carried_mw)
+    carry_heat(
+        room.heat_mw,
+        room.capacity_mw,
+        supply.first,
+        supply.cooled,
+        room.carried_mw,
+        supply.rejects_to,
+    )
     for limit in range(len(supply.plants)):
         for plant in range(len(supply.capacity_mw)):
             each = supply.plants[limit, plant]

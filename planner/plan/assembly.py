@@ -15,7 +15,7 @@ from pathlib import Path
 import planner
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.entities import Model
-from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
+from planner.infrastructure.fleet import Fleet, heat_of, plant_units, unit_mw
 from planner.infrastructure.loading import LoadedModel
 from planner.laws.heat import capacity_after_losses_mw, heat_at_utilisation_mw
 from planner.laws.money import annuity
@@ -291,7 +291,7 @@ def _cooling_lines(model: Model, fleet: Fleet) -> tuple[CoolingLine, ...]:
         counts = [fleet.units[plant][unit] for unit in units]
         firm = capacity_after_losses_mw(sizes, counts, entry.redundancy)
         heat = model.cooled_share(entry.role) * sum(
-            full_heat_mw(model, fleet, cluster) for cluster in entry.cools
+            full_heat_mw(model, fleet, cluster) for cluster, _ in heat_of(model, plant)
         )
         lines += [
             CoolingLine(

@@ -16,13 +16,14 @@ import networkx as nx
 import numpy as np
 
 from planner.infrastructure.entities import CoolingUnit, Model
-from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.fleet import Fleet, heat_of
 from planner.infrastructure.measures import with_measures
 from planner.laws.adequacy import (
     OutageTable,
     States,
     equal_units,
     forced_outage_rate,
+    in_series,
     mean_shortage,
     mixture,
     outage_share,
@@ -42,6 +43,9 @@ MOST_ROWS = 1_000
 MOST_CLUSTERS = 8
 #: Heat below this is none, and shortages below it are rounding, MW.
 NEGLIGIBLE_MW = 1e-9
+
+#: What is not exact where loops of several clusters reject their heat to the same chillers.
+SHARED = "lower ends: failures of chillers that loops of several clusters share do not count"
 
 type Clusters = frozenset[str]
 
@@ -120,10 +124,11 @@ class CoolingAdequacy:
 
 @dataclass(frozen=True, eq=False)
 class _Batch:
-    """Equal units with their capacity by hour, shape (168,)."""
+    """Equal units with their capacity by hour, shape (168,), and the plant behind theirs."""
 
     about: CoolingUnits
     each_mw: Floats
+    rejects_to: str | None
 
     @property
     def all_mw(self) -> Floats:
@@ -180,8 +185,10 @@ def cooling_adequacy(
 def _components(model: Model) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Plants and clusters that hang together, those with plants in their order first."""
     graph: nx.Graph[tuple[str, str]] = nx.Graph()
-    for name, plant in model.plants.items():
-        graph.add_edges_from((("plant", name), ("cluster", cluster)) for cluster in plant.cools)
+    for name in model.plants:
+        graph.add_edges_from(
+            (("plant", name), ("cluster", cluster)) for cluster, _ in heat_of(model, name)
+        )
     graph.add_nodes_from(("cluster", name) for name in model.clusters)
     parts = []
     for nodes in nx.connected_components(graph):
@@ -200,10 +207,12 @@ def _adequacy(
 ) -> CoolingAdequacy | None:
     heat = {cluster: hours.heat_mw[:, hours.clusters.index(cluster)] for cluster in clusters}
     every = [batch for name in plants for batch in _batches(model, fleet, hours, name)]
+    shared = {name for name in plants if len(_taken(model, name)) > 1}
+    series = [batch for batch in every if batch.about.plant not in shared]
     if not every and max(heat_mw.max() for heat_mw in heat.values()) <= NEGLIGIBLE_MW:
         return None
-    group, bound = _arranged(_by_clusters(model, plants, every), frozenset(clusters))
-    running = [batch for batch in every if not batch.about.standby]
+    group, bound = _arranged(_by_clusters(model, plants, series), frozenset(clusters))
+    running = [batch for batch in series if not batch.about.standby]
     alone, _ = _arranged(_by_clusters(model, plants, running), frozenset(clusters))
     hours_short, mwh = _yearly(group, heat)
     margins = _margins(model, every, heat)
@@ -218,8 +227,16 @@ def _adequacy(
         least_reserve_mw=min(margin.left(0) for margin in margins),
         units=tuple(batch.about for batch in every),
         dependent=_dependent(model, plants),
-        bound=bound,
+        bound=SHARED if shared else bound,
     )
+
+
+def _taken(model: Model, plant: str) -> set[Clusters]:
+    """Clusters whose heat a plant carries, by the plant that takes it from there."""
+    found: dict[str, set[str]] = {}
+    for cluster, taker in heat_of(model, plant):
+        found.setdefault(taker, set()).add(cluster)
+    return {frozenset(clusters) for clusters in found.values()}
 
 
 def _batches(model: Model, fleet: Fleet, hours: NormalHours, plant: str) -> list[_Batch]:
@@ -242,7 +259,7 @@ def _batches(model: Model, fleet: Fleet, hours: NormalHours, plant: str) -> list
             start_failure_probability=kind.start_failure_probability if standby else 0.0,
             planned_outage_share=outage_share(count * kind.planned_outage_hours_per_year),
         )
-        found.append(_Batch(about, each_mw))
+        found.append(_Batch(about, each_mw, owner.rejects_to))
     return found
 
 
@@ -258,10 +275,11 @@ def _by_clusters(
 ) -> dict[Clusters, list[_Batch]]:
     """Units by the clusters that their plants cool, also where there are none."""
     found: dict[Clusters, list[_Batch]] = {
-        frozenset(model.plants[plant].cools): [] for plant in plants
+        clusters: [] for plant in plants for clusters in _taken(model, plant)
     }
     for batch in batches:
-        found[frozenset(model.plants[batch.about.plant].cools)].append(batch)
+        (clusters,) = _taken(model, batch.about.plant)
+        found[clusters].append(batch)
     return found
 
 
@@ -336,7 +354,13 @@ def _table(batches: Sequence[_Batch], hour: int) -> OutageTable:
     by_plant: dict[str, list[_Batch]] = {}
     for batch in batches:
         by_plant.setdefault(batch.about.plant, []).append(batch)
-    tables = [_plant_table(plant_batches, hour) for plant_batches in by_plant.values()]
+    by_name = {plant: _plant_table(own, hour) for plant, own in by_plant.items()}
+    for chillers in dict.fromkeys(batch.rejects_to for batch in batches):
+        if chillers in by_name:
+            loops = dict.fromkeys(b.about.plant for b in batches if b.rejects_to == chillers)
+            front = together([by_name.pop(loop) for loop in loops])
+            by_name[chillers] = in_series(front, by_name[chillers])
+    tables = list(by_name.values())
     installed = sum(table.installed for table in tables)
     rows = float(np.prod([float(len(table.out)) for table in tables]))
     return together(tables, _step(installed, rows))
@@ -417,11 +441,11 @@ def _margins(
     sizes = range(1, len(names) + 1) if len(names) <= MOST_CLUSTERS else (1, len(names))
     found = []
     for chosen in chain.from_iterable(combinations(names, size) for size in sizes):
-        touching = [
-            batch for batch in every if {*model.plants[batch.about.plant].cools} & {*chosen}
-        ]
         total: Floats = np.sum([heat[cluster] for cluster in chosen], axis=0)
-        found.append(_Margin(tuple(touching), total))
+        front = {name for name, plant in model.plants.items() if {*plant.cools} & {*chosen}}
+        for plants in (front, {model.plants[name].rejects_to or name for name in front}):
+            touching = tuple(batch for batch in every if batch.about.plant in plants)
+            found.append(_Margin(touching, total))
     return tuple(found)
 
 

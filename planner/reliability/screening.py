@@ -134,5 +134,7 @@ class Screen:
             clusters.power_mw, clusters.static_share, clusters.gpus, clusters.utilisation
         )
         capacity = np.bincount(units.plant, each_mw, len(self._world.plants.names))[None, :]
-        cooled = share_cooling(heat[None, :], capacity, self._world.plants.serves)[0]
+        cooled = share_cooling(
+            heat[None, :], capacity, self._world.plants.serves, self._world.plants.rejects_to
+        )[0]
         return bool((cooled >= heat * (1 - 1e-12)).all())

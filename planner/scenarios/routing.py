@@ -50,16 +50,22 @@ def request_usd(model: Model, zone: Zone, cluster: str) -> float:
     entry = model.clusters[cluster]
     gpu, region = model.gpus[entry.gpu], model.regions[entry.region]
     cooling = [
-        model.cooling_units[unit].drawn_mw_per_mw
+        _thriftiest(model, name)
+        + (0.0 if plant.rejects_to is None else _thriftiest(model, plant.rejects_to))
         for name, plant in model.plants.items()
         if plant.role == "primary" and cluster in plant.cools
-        for unit in running_units(model, name)
     ]
     heat = heat_mw(gpu.power_mw, gpu.static_share, 0.0, 1.0 / gpu.rps)
     power = heat * (region.drawn_mw_per_mw + min(cooling, default=0.0))
     price = zone.transport_usd_per_million_requests.get(entry.region, 0.0)
     energy = energy_usd(power, HOURS_PER_YEAR, region.electricity_usd_per_mwh)
     return float(energy + transport_usd(1.0, HOURS_PER_YEAR, price))
+
+
+def _thriftiest(model: Model, plant: str) -> float:
+    """Least power per heat of the units that run in a plant."""
+    units = running_units(model, plant)
+    return min((model.cooling_units[unit].drawn_mw_per_mw for unit in units), default=0.0)
 
 
 def target_order(model: Model) -> Ints:

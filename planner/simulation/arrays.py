@@ -184,7 +184,7 @@ class Cooling(NamedTuple):
     ----------
     heat_mw, capacity_mw
         Heat of clusters that is left to carry, shape (C,), and capacity of plants, shape (P,).
-    first, cooled, carried_mw
+    first, cooled, carried_mw, rejects_to
         Those of `planner.laws.heat.carry_heat`.
     part_mw, more_mw, cold_mw
         Room for parts of the capacity of plants, and for that of their tanks, shape (P,).
@@ -195,6 +195,7 @@ class Cooling(NamedTuple):
     first: Ints
     cooled: Ints
     carried_mw: Floats
+    rejects_to: Ints
     part_mw: Floats
     more_mw: Floats
     cold_mw: Floats
@@ -387,6 +388,7 @@ def state_of(world: World) -> State:
             first,
             cooled,
             np.zeros(len(cooled)),
+            world.plants.rejects_to,
             *(np.zeros(plants) for _ in range(3)),
         ),
         network=Network.of(world.routes),

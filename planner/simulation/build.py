@@ -217,6 +217,10 @@ def _plants(model: Model) -> Plants:
         buffer_mj=_column([plant.buffer_mwh * 3600 for plant in plants]),
         start_interval=_column([plant.start_interval_minutes for plant in plants]),
         restart_units=_column([plant.restart_units for plant in plants]),
+        rejects_to=np.array(
+            [-1 if p.rejects_to is None else names.index(p.rejects_to) for p in plants],
+            dtype=np.int64,
+        ),
     )
 
 

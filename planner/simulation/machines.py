@@ -126,6 +126,7 @@ def _share(of_plants: bool, cooling: Cooling, limits: Limits, first: int, last: 
         limits.plants[first:last],
         cooling.first,
         cooling.cooled,
+        cooling.rejects_to,
     )
     may_shed = limits.emergency if of_plants else limits.every
     fair_shares(limits.left_mw[first:last], may_shed, loads, limits.sharing)
@@ -205,14 +206,25 @@ def _carry_with_reserve(clusters: Records, cooling: Cooling, share: float) -> No
             cluster = clusters[cooling.cooled[place]]
             hot = hot or cluster.temperature_c > cluster.restart_c
         cooling.part_mw[p] = cooling.capacity_mw[p] * (1.0 - share if hot else 1.0)
-    carry_heat(cooling.heat_mw, cooling.part_mw, cooling.first, cooling.cooled, cooling.carried_mw)
+    _carry_up_to(cooling.part_mw, cooling)
 
 
 @compilable
 def _carry(cooling: Cooling) -> None:
     """Plants carry heat away; what nobody carries is left."""
+    _carry_up_to(cooling.capacity_mw, cooling)
+
+
+@compilable
+def _carry_up_to(capacity_mw: Floats, cooling: Cooling) -> None:
+    """The same with other capacities of plants."""
     carry_heat(
-        cooling.heat_mw, cooling.capacity_mw, cooling.first, cooling.cooled, cooling.carried_mw
+        cooling.heat_mw,
+        capacity_mw,
+        cooling.first,
+        cooling.cooled,
+        cooling.carried_mw,
+        cooling.rejects_to,
     )
 
 
@@ -330,7 +342,7 @@ def _use_tanks(clusters: Records, plants: Records, cooling: Cooling) -> None:
     for c in range(len(clusters)):
         gone = clusters[c].cooling_mw + clusters[c].envelope_mw
         cooling.heat_mw[c] = max(clusters[c].heat_mw - gone, 0.0)
-    carry_heat(cooling.heat_mw, cold_mw, first, cooling.cooled, cooling.carried_mw)
+    _carry_up_to(cold_mw, cooling)
     for p in range(len(plants)):
         wanted = 0.0
         for place in range(first[p], first[p + 1]):
@@ -372,12 +384,16 @@ def signal_standby(
     for c in range(len(clusters)):
         full = clusters[c].full_mw if platform[0].switches_off else 0.0
         cooling.heat_mw[c] = max(clusters[c].heat_mw, full)
-    carry_heat(cooling.heat_mw, running, cooling.first, cooling.cooled, cooling.carried_mw)
+    _carry_up_to(running, cooling)
     for p in range(len(plants)):
         plant = plants[p]
         for place in range(cooling.first[p], cooling.first[p + 1]):
             if cooling.heat_mw[cooling.cooled[place]] > NEGLIGIBLE_MW:
                 plant.cooling_short = True
+                if plant.rejects_to >= 0:
+                    plants[plant.rejects_to].cooling_short = True
+    for p in range(len(plants)):
+        plant = plants[p]
         if plant.cooling_short:
             plant.start_due = min(plant.start_due, platform[0].standby_due)
     for u in range(len(units)):

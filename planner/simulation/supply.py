@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.graph import node
-from planner.infrastructure.supply import PowerLimit, cluster_power_mw_per_mw, plant_power_mw_per_mw
+from planner.infrastructure.supply import PowerLimit, cluster_power_mw_per_mw, draw_per_heat
 from planner.laws.power import ROUNDING
 
 Floats = NDArray[np.float64]
@@ -30,7 +30,8 @@ class SharedPower:
     clusters
         Power per power of GPUs of clusters under a limit, 0 for others, shape (L, C).
     plants
-        Power per heat of plants under a limit, 0 for others, shape (L, P).
+        Power per heat that plants take from clusters, with that of plants behind them, 0 where
+        none of them is under a limit, shape (L, P).
     usual
         Whether a limit holds in normal operation too, shape (L,).
     sheds
@@ -49,12 +50,18 @@ class SharedPower:
     ) -> SharedPower:
         """Some limits, whether or not a fleet may exceed them."""
         every = list(limits)
+        plants = list(model.plants.items())
         names = [(cluster, cluster_power_mw_per_mw(model, cluster)) for cluster in model.clusters]
-        plants = [(plant, plant_power_mw_per_mw(model, plant)) for plant in model.plants]
         return cls(
             np.array([limit.mw for limit in every], dtype=float),
             _under(every, "cluster", names),
-            _under(every, "plant", plants),
+            np.array(
+                [
+                    [bool(p.cools) * draw_per_heat(model, one.loads, n) for n, p in plants]
+                    for one in every
+                ],
+                dtype=float,
+            ).reshape(len(every), len(plants)),
             np.array(
                 [any(usual_limit.implies(limit) for usual_limit in normal) for limit in every],
                 dtype=bool,

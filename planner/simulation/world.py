@@ -96,6 +96,8 @@ class Plants:
         Minutes between the starts of two units, shape (P,).
     restart_units
         Units that carry heat before clusters restart, shape (P,).
+    rejects_to
+        Plant that carries on the heat of each, −1 where there is none, shape (P,).
     """
 
     names: tuple[str, ...]
@@ -104,6 +106,7 @@ class Plants:
     buffer_mj: Floats
     start_interval: Floats
     restart_units: Floats
+    rejects_to: Ints
 
 
 @dataclass(frozen=True)

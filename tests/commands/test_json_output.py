@@ -31,6 +31,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "finance": ("tiny", "--plan", "PLAN", "--samples", "10", *NEVER),
     "report": ("PLAN", "-o", "NEW.html", "--no-finance"),
     "replay": ("chatgpt-2023",),
+    "calibrate": ("azure-australia-east-2023",),
     "graph": ("tiny",),
     "new": ("NEW",),
     "check": ("tiny",),

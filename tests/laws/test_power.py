@@ -70,7 +70,7 @@ def shares(
     """Shares of clusters whose draws under limits are in proportion to their shares."""
     each, nothing = np.array(draws, dtype=float), np.zeros((len(draws), 0))
     loads, none = each.shape[1], np.zeros(0, dtype=np.int64)
-    supply = Supply(False, np.ones(loads), np.zeros(0), each, nothing, np.zeros(1, int), none)
+    supply = Supply(False, np.ones(loads), np.zeros(0), each, nothing, np.zeros(1, int), none, none)
     room = Sharing.room(len(limits), loads, 0, 0)
     may = np.array([True] * loads if may_shed is None else may_shed)
     fair_shares(np.array(limits, dtype=float), may, supply, room)

@@ -298,10 +298,20 @@ class World:
         for size in range(1, len(self.model.clusters) + 1):
             for some in combinations(self.model.clusters, size):
                 heat = share * sum(self._full_heat(fleet, cluster) for cluster in some)
-                cooling = sum(firm[p] for p in plants if self._counts(p, some))
-                if heat > cooling + TOLERANCE:
+                front = {p for p in plants if self._counts(p, some)}
+                behind = {plants[p].rejects_to or p for p in front}
+                if heat > min(sum(firm[p] for p in of) for of in (front, behind)) + TOLERANCE:
                     return False
         return True
+
+    def _heat_of(self, plant: str) -> list[tuple[str, str]]:
+        """Clusters whose heat comes to a plant, each with the plant that takes it from there."""
+        return [
+            (cluster, name)
+            for name, one in self.model.plants.items()
+            for cluster in one.cools
+            if plant in (name, one.rejects_to)
+        ]
 
     def _counts(self, plant: str, clusters: tuple[str, ...]) -> bool:
         """Whether a plant covers one of some clusters, by itself if policy says so."""
@@ -341,7 +351,7 @@ class World:
             if entry.role != "primary":
                 continue
             units = self._units(fleet, plant, list(fleet.units[plant]))
-            carried = {("part", c, plant): 1.0 for c in entry.cools}
+            carried = {("part", c, p): 1.0 for c, p in self._heat_of(plant)}
             lp.at_most.append((carried, left_after_loss(units, entry.redundancy)))
             drawn["plant:" + plant] = (total(carried, times=self._hunger(plant)), 0.0)
         self._supply(lp, "normal", frozenset(), drawn)
@@ -581,7 +591,7 @@ class World:
                 lp.cost[variable] = price * (kind.power_mw_per_mw + kind.auxiliary_mw_per_mw)
                 lp.at_most.append(({variable: 1.0}, unit_mw(self.model, plant, unit) * count))
                 work[variable] = -1.0
-        lp.equal.append((total({("mean", c, plant): 1.0 for c in one.cools}, work), 0.0))
+        lp.equal.append((total({("mean", c, p): 1.0 for c, p in self._heat_of(plant)}, work), 0.0))
 
     def _spare_blocks(self, lp: Lp, fleet: Fleet, everything: list[tuple]) -> None:
         if not self.model.policies.spare_block_per_region:
@@ -720,12 +730,14 @@ class World:
             lp.at_most.append((load, self._room(fleet, cluster)))
             heats[cluster] = self._heat(fleet, stage, cluster, load)
             self._carry(lp, fleet, stage, cluster, heats[cluster], stored)
-        for plant, one in self.model.plants.items():
-            carried = {(stage.label, "carried", c, plant): 1.0 for c in one.cools if c in up}
+        for plant in self.model.plants:
+            heat = [(c, p) for c, p in self._heat_of(plant) if c in up]
+            carried = {(stage.label, "carried", c, p): 1.0 for c, p in heat}
             lp.at_most.append((carried, self._capacity(fleet, stage, plant)))
         drawn = {"cluster:" + c: self._drawn(fleet, stage, c, heats[c]) for c in up}
-        for plant, one in self.model.plants.items():
-            carried = {(stage.label, "carried", c, plant): 1.0 for c in one.cools if c in up}
+        for plant in self.model.plants:
+            heat = [(c, p) for c, p in self._heat_of(plant) if c in up]
+            carried = {(stage.label, "carried", c, p): 1.0 for c, p in heat}
             drawn["plant:" + plant] = (total(carried, times=self._hunger(plant)), 0.0)
         self._supply(lp, stage.label, stage.outage.failed, drawn)
 

@@ -39,6 +39,18 @@ tiers: {free: {latency_limit_ms: 50.0}}
         (),
     ),
     "region_lost": ("", ("region-west",)),
+    "series": (
+        """
+cooling_units:
+  loop-3: {capacity_mw: 3.0, power_mw_per_mw: 0.02, capital_usd: 300000.0}
+plants:
+  west-chillers: {cools: null, redundancy: 1}
+  west-loops: {region: west, cools: [west-gpus], redundancy: 1, rejects_to: west-chillers,
+               existing: {loop-3: 2}, options: [loop-3], max_added: 4}
+generators: {plant: {severity: common}}
+""",
+        ("plant-west-loops",),
+    ),
     "cloud_short": (
         """
 generators: {provider_short: {severity: region}, provider_short_delivers: 0.25}
@@ -181,7 +193,7 @@ FAMILIES = {
     "one_threshold": "hot_and_unit_lost",
     "threshold": "hot_and_unit_lost",
     "design_heat": "policies",
-    "design_heat_firm": "bare",
+    "design_heat_firm": "series",
     "emergency_cover": "policies",
     "emergency_cover_firm": "policies",
     "power_limit": "bare",
@@ -213,7 +225,7 @@ FAMILIES = {
     "emergency_budget": "region_lost",
     "unit_load": "bare",
     "mean_heat": "daily",
-    "mean_load": "bare",
+    "mean_load": "series",
     "one_way_of_reacting": "measured",
     "availability": "measured",
     "tier_up": "measured",

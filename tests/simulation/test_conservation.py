@@ -131,7 +131,10 @@ def check_power(world: World, history: History) -> None:
         return  # what units carry is not on record beside a tank
     for s, row in enumerate(world.interval.T):
         carried = carried_by_plant(
-            history.cooling_mw[:, s], history.cooling_capacity_mw[:, s], world.plants.serves
+            history.cooling_mw[:, s],
+            history.cooling_capacity_mw[:, s],
+            world.plants.serves,
+            world.plants.rejects_to,
         ).sum(axis=2)
         for minute, place in enumerate(world.system_states.power[row]):
             supply = world.stacker.supplies[place]

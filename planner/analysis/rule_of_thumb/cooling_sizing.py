@@ -49,7 +49,8 @@ class CoolingSizing:
                 units[plant][unit] = units[plant].get(unit, 0) + count
         bought: dict[str, str] = {}
         for role in ("primary", "emergency"):
-            for clusters, plants in components(self.data, role):
+            loops, chillers = (components(self.data, role, chillers=c) for c in (False, True))
+            for clusters, plants in (*loops, *chillers):
                 heat = model.cooled_share(role) * sum(
                     full_heat_mw(self.data, sizing.gpus, name) for name in clusters
                 )

@@ -10,7 +10,7 @@ from planner.analysis.rule_of_thumb.gpu_sizing import GpuSizing
 from planner.analysis.rule_of_thumb.sizing import NOTHING, Sizing, reserved
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
-from planner.infrastructure.fleet import Fleet
+from planner.infrastructure.fleet import Fleet, with_chillers
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.relevance import cooling_matters
 from planner.optimization.solution.costs import purchase_items
@@ -93,7 +93,8 @@ class Sizer:
             if cooling_matters(self.data, stage, cluster)
         }
         plants = self.model.plants.items()
-        return tuple(name for name, plant in plants if clusters & set(plant.cools))
+        cooling = [name for name, plant in plants if clusters & set(plant.cools)]
+        return with_chillers(self.model, cooling)
 
     def judge(self, sizing: Sizing, scenarios: tuple[Scenario, ...]) -> tuple[Verdict, ...]:
         """Simulate scenarios on a sizing."""

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import combinations
 
+from planner.infrastructure.fleet import heat_of
 from planner.infrastructure.graph import node
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
 from planner.optimization.formulation.algebra import Expression, sum_of
@@ -161,15 +162,16 @@ def _tank_survives(programme: Programme, scenario: str, plant: str) -> list[Avai
 def plant_capacity(programme: Programme) -> None:
     """A plant carries at most the capacity of its surviving, started units at the current ambient.
 
-    ``Σ_c q[s,t,c,p] ≤ Σ_u q_u(ambient)·(n[p,u] − lost[s,t,p,u])``, with the thresholds of
+    ``Σ_c q[s,t,c,p] ≤ Σ_u q_u(ambient)·(n[p,u] − lost[s,t,p,u])``, chillers carrying what all
+    loops that reject to them carry (so of plants in series the tighter counts), with thresholds of
     `surviving_capacity` where the largest units are lost too. Where it depends on measures which
     units carry load there is a row for each set of units, relaxed by ``most_p`` unless it applies.
     """
     data = programme.data
     for stage in data.stages:
-        for plant, entry in data.model.plants.items():
+        for plant in data.model.plants:
             carried = programme.by_stage[stage.label].carried
-            heats = [carried[c, plant] for c in entry.cools if (c, plant) in carried]
+            heats = [carried[pair] for pair in heat_of(data.model, plant) if pair in carried]
             for index, capacity in enumerate(capacities(programme, stage, plant) if heats else ()):
                 name = (stage.label, plant, str(index)) if index else (stage.label, plant)
                 programme.define(sum_of(heats) <= capacity, Family.PLANT_CAPACITY, *name)

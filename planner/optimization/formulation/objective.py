@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from planner.infrastructure.fleet import heat_of
 from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.assets import Asset
 from planner.laws.heat import heat_mw
@@ -39,7 +40,7 @@ def normal_cooling(programme: Programme) -> None:
     for plant, entry in data.model.plants.items():
         if entry.role == "primary":
             units = [programme.normal.load[plant, unit] for unit in data.running_units(plant)]
-            heats = [carried[cluster, plant] for cluster in entry.cools]
+            heats = [carried[pair] for pair in heat_of(data.model, plant)]
             programme.define(sum_of(heats) == sum_of(units), Family.MEAN_LOAD, plant)
 
 

@@ -86,7 +86,7 @@ def stage_power(programme: Programme) -> None:
                 drawn += [
                     data.draw_per_heat(limit, plant) * heat
                     for (_, plant), heat in programme.by_stage[stage.label].carried.items()
-                    if node("plant", plant) in limit.loads
+                    if data.draw_per_heat(limit, plant)
                 ]
                 require_power(programme, limit, sum_of(drawn), stage)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from planner.infrastructure.entities import GpuType, Measure, Model
 from planner.infrastructure.failures import Scenario
-from planner.infrastructure.fleet import plant_units, running_units, unit_mw
+from planner.infrastructure.fleet import plant_units, running_units, unit_mw, with_chillers
 from planner.infrastructure.graph import (
     Graph,
     build_graph,
@@ -30,7 +30,7 @@ from planner.infrastructure.supply import (
     PowerLimit,
     PowerSupply,
     cluster_power_mw_per_mw,
-    plant_power_mw_per_mw,
+    draw_per_heat,
 )
 from planner.laws.traffic import serving_rps
 from planner.optimization.formulation.crowds import Crowd, Group, find_crowds
@@ -121,10 +121,8 @@ class ProblemData:
         return self.dependency_index.supply
 
     def draw_per_heat(self, limit: PowerLimit, plant: str) -> float:
-        """Power that a plant draws under a limit for each heat that it carries, MW per MW."""
-        if node("plant", plant) not in limit.loads:
-            return 0.0
-        return plant_power_mw_per_mw(self.model, plant)
+        """Power drawn under a limit for each heat that a plant takes from clusters, MW per MW."""
+        return draw_per_heat(self.model, limit.loads, plant)
 
     def draw_per_power(self, limit: PowerLimit, cluster: str) -> float:
         """Power that a cluster draws under a limit for each megawatt of its GPUs."""
@@ -429,6 +427,10 @@ class ProblemData:
     def plants_of(self, cluster: str, role: str | None = None) -> tuple[str, ...]:
         """Plants that cool a cluster, of a role or of both."""
         return self._plants_of[cluster, role]
+
+    def chain_of(self, cluster: str, role: str | None = None) -> tuple[str, ...]:
+        """Plants that cool a cluster, and those that carry on their heat."""
+        return with_chillers(self.model, self.plants_of(cluster, role))
 
     @cached_property
     def _plants_of(self) -> dict[tuple[str, str | None], tuple[str, ...]]:

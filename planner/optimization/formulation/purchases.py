@@ -18,9 +18,15 @@ w_p         ``ProblemData.draw_per_heat``          MW drawn per MW of heat
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from types import MappingProxyType
 
-from planner.infrastructure.fleet import retirable_blocks, retirable_units
+from planner.infrastructure.fleet import (
+    heat_of,
+    retirable_blocks,
+    retirable_units,
+    with_chillers,
+)
 from planner.infrastructure.graph import node, shared_supports
 from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.heat import heat_at_utilisation_mw, threshold_capacity_mw
@@ -333,18 +339,17 @@ def _independent(
     with nothing bought; the row is named after x.
     """
     data = programme.data
-    for primary in data.plants_of(cluster, "primary"):
-        for shared in shared_supports(data.graph, plant, primary):
+    pairs = product(with_chillers(data.model, [plant]), data.chain_of(cluster, "primary"))
+    for part, primary in pairs:
+        for shared in shared_supports(data.graph, part, primary):
             outage = Outage(failed=frozenset({shared}))
-            left = [
-                measures.up(programme, outage, node("plant", name)) for name in (plant, primary)
-            ]
+            left = [measures.up(programme, outage, node("plant", name)) for name in (part, primary)]
             if any(supporter.certain for supporter in left):
                 continue
             either = left[0].expression + left[1].expression
-            subject = f"{plant} / {primary}: {shared}"
+            subject = f"{part} / {primary}: {shared}"
             row = Row(Family.INDEPENDENT_COOLING, subject, "", most)
-            programme.require(carried <= most * either, row, cluster, plant, primary, shared)
+            programme.require(carried <= most * either, row, cluster, part, primary, shared)
 
 
 def _cover(programme: Programme, role: str, family: Family, firm_family: Family) -> None:
@@ -369,12 +374,12 @@ def _cover(programme: Programme, role: str, family: Family, firm_family: Family)
         row = Row(family, cluster, "", most)
         programme.require(total >= share * heat, row, cluster)
     for plant, entry in data.model.plants.items():
-        if entry.role != role or not any((c, plant) in carried for c in entry.cools):
+        parts = [carried[pair] for pair in heat_of(data.model, plant) if pair in carried]
+        if entry.role != role or not parts:
             continue
         units = frozenset(data.units(plant))
         firm = surviving_capacity(programme, plant, units, entry.redundancy, 0.0)
-        used = sum_of(carried[c, plant] for c in entry.cools if (c, plant) in carried)
-        programme.define(used <= firm, firm_family, plant)
+        programme.define(sum_of(parts) <= firm, firm_family, plant)
 
 
 def power_limit(programme: Programme) -> None:
@@ -399,7 +404,7 @@ def power_limit(programme: Programme) -> None:
             drawn += [
                 data.draw_per_heat(limit, plant) / (1 + data.model.policies.cooling_margin) * heat
                 for (_, plant), heat in programme.normal.design.items()
-                if node("plant", plant) in limit.loads
+                if data.draw_per_heat(limit, plant)
             ]
             require_power(programme, limit, sum_of(drawn))
 

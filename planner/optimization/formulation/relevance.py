@@ -58,7 +58,7 @@ def _cooling_matters(data: ProblemData, stage: Stage, cluster: str) -> bool:
         return False
     if _touched(data, stage, cluster):
         return True
-    loads = {node("cluster", cluster), *(node("plant", plant) for plant in data.plants_of(cluster))}
+    loads = {node("cluster", cluster), *(node("plant", plant) for plant in data.chain_of(cluster))}
     limits = power_that_matters(data, stage, data.model.clusters[cluster].region)
     return any(not loads.isdisjoint(limit.loads) for limit in limits)
 
@@ -74,7 +74,7 @@ def _touched(data: ProblemData, stage: Stage, cluster: str) -> bool:
         for feed in data.supply.feeds[region]
     ):
         return True
-    touched = not stage.plants_touched.isdisjoint(data.plants_of(cluster, "primary"))
+    touched = not stage.plants_touched.isdisjoint(data.chain_of(cluster, "primary"))
     hotter = bool(stage.state.ambient_rise_c.get(region))
     return touched or hotter or data.margin(stage.scenario).heat > 0
 

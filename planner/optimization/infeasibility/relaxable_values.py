@@ -251,7 +251,7 @@ def _design_heat(elastic: ElasticProgramme, row: Row, constraint: Constraint) ->
     """The cooling margin, and the redundancy (k of N+k) of the plants of a cluster."""
     if elastic.model.policies.cooling_margin:
         _share("policies.cooling_margin", elastic, row, constraint)
-    for plant in elastic.data.plants_of(row.subject, "primary"):
+    for plant in elastic.data.chain_of(row.subject, "primary"):
         spare = elastic.model.plants[plant].redundancy
         if spare:
             path, fewer = f"plants.{plant}.redundancy", range(spare - 1, -1, -1)

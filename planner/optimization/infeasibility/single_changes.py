@@ -193,7 +193,7 @@ def _standby_cooling(trials: Trials, scenario: Scenario, cluster: str) -> Iterat
     cooling = {"units", "largest-units", "plant", "sag", "heat", "feed"}
     if not any(event.kind in cooling for event in scenario.events):
         return
-    plants = {plant for name in clusters for plant in data.plants_of(name)}
+    plants = {plant for name in clusters for plant in data.chain_of(name)}
     for unit in sorted({unit for plant in plants for unit in data.units(plant)}):
         minutes = model.cooling_units[unit].start_minutes
         if model.cooling_units[unit].mode == "standby" and minutes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from planner.infrastructure.entities import Model
-from planner.infrastructure.fleet import plant_units, unit_mw
+from planner.infrastructure.fleet import heat_of, plant_units, unit_mw
 from planner.infrastructure.policies import FixedPurchases, ForbiddenPurchases
 from planner.laws.traffic import serving_rps
 
@@ -78,6 +78,6 @@ def _gpus_for_all(model: Model, cluster: str) -> float:
 def _units_for_all(model: Model, plant: str) -> float:
     """Units of the smallest type with which a plant alone cools full clusters."""
     sizes = [unit_mw(model, plant, unit) for unit in plant_units(model, plant)]
-    clusters = [model.clusters[name] for name in model.plants[plant].cools]
+    clusters = [model.clusters[name] for name, _ in heat_of(model, plant)]
     heat = sum(model.gpus[cluster.gpu].power_mw * cluster.max_gpus for cluster in clusters)
     return heat / min((size for size in sizes if size), default=math.inf)

@@ -183,7 +183,7 @@ def _floor(stage: Stage | None, row: Row) -> float:
 
 def _words(data: ProblemData, row: Row, stage: Stage | None) -> dict[str, Any]:
     model, together = data.model, tier_and_zone(row.subject)[0] == ALL
-    plants = data.plants_of(row.subject, "primary") if row.subject in model.clusters else ()
+    plants = data.chain_of(row.subject, "primary") if row.subject in model.clusters else ()
     spare = max((model.plants[plant].redundancy for plant in plants), default=0)
     units = {0: "no unit", 1: "the largest unit"}.get(spare, f"the {spare} largest units")
     share = {
@@ -215,11 +215,11 @@ def _reason(data: ProblemData, row: Row, stage: Stage | None) -> str:
     """Why no purchase can satisfy a requirement, where that follows from the model alone."""
     if row.family in (Family.DESIGN_HEAT, Family.EMERGENCY_COVER):
         role = "primary" if row.family == Family.DESIGN_HEAT else "emergency"
-        return _no_capacity(data, data.plants_of(row.subject, role), 0.0)
+        return _no_capacity(data, data.chain_of(row.subject, role), 0.0)
     if row.family == Family.NORMAL_DEMAND:
         crowd = data.crowd(row.subject)
         if crowd is not None:
-            plants = {plant for name in crowd.clusters for plant in data.plants_of(name, "primary")}
+            plants = {plant for name in crowd.clusters for plant in data.chain_of(name, "primary")}
             return _out_of_reach(data, crowd) or _no_capacity(data, sorted(plants), 0.0)
     if row.family == Family.SERVED_FLOOR and stage is not None:
         tier, zone = tier_and_zone(row.subject)

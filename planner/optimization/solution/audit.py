@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from planner.errors import AuditError
+from planner.infrastructure.fleet import heat_of
 from planner.laws.flows import largest_flow
 from planner.laws.heat import capacitance_mj_per_k, heat_at_utilisation_mw
 from planner.laws.traffic import serving_rps
@@ -326,7 +327,7 @@ def _check_cooling(
 ) -> Iterator[str]:
     """Plants stay within capacity; heat is carried, or stored before operators react."""
     for plant in data.model.plants:
-        carried = sum(mw for (_, name), mw in at_stage.carried_mw.items() if name == plant)
+        carried = sum(at_stage.carried_mw.get(pair, 0.0) for pair in heat_of(data.model, plant))
         capacity = stage_capacity_mw(data, solution.fleet, stage, plant)
         if off := worst(carried, max(0.0, capacity), data.size_mw):
             yield f"{stage.label}: {plant} carries {off[0]:.3f} of {capacity:.3f} MW"

@@ -173,7 +173,8 @@ def _check_cover(data: ProblemData, fleet: Fleet, role: str) -> Iterator[str]:
     share = data.model.cooled_share(role)
     if not share:
         return
-    for clusters, plants in components(data, role):
+    parts = [*components(data, role), *components(data, role, chillers=True)]
+    for clusters, plants in parts:
         heat = share * sum(_full_heat(data, fleet, cluster) for cluster in clusters)
         firm = sum(firm_mw(data, fleet, plant) for plant in plants)
         if exceeds(heat, firm, data.size_mw):
@@ -181,8 +182,13 @@ def _check_cover(data: ProblemData, fleet: Fleet, role: str) -> Iterator[str]:
             yield f"{role} cooling of {names}: {firm:.3f} MW firm for {heat:.3f} MW of heat"
 
 
-def components(data: ProblemData, role: str) -> list[tuple[set[str], set[str]]]:
-    """Sets of clusters that share plants of a role, with these plants."""
+def components(
+    data: ProblemData, role: str, chillers: bool = False
+) -> list[tuple[set[str], set[str]]]:
+    """Sets of clusters that share plants of a role, with these plants.
+
+    With chillers, those that carry on the heat of other plants in their place.
+    """
     found: list[tuple[set[str], set[str]]] = []
     for cluster in data.model.clusters:
         if not data.gpu(cluster).power_mw:
@@ -190,6 +196,8 @@ def components(data: ProblemData, role: str) -> list[tuple[set[str], set[str]]]:
         clusters, plants = {cluster}, set(data.plants_of(cluster, role))
         if role == "emergency" and data.model.policies.independent_emergency_cooling:
             plants &= set(independent_plants(data.model, data.graph, cluster))
+        if chillers:
+            plants = {data.model.plants[plant].rejects_to or plant for plant in plants}
         for other in [pair for pair in found if pair[1] & plants]:
             found.remove(other)
             clusters |= other[0]

@@ -7,6 +7,7 @@ recommendations; the difference to the cost in the programme is reported with th
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from planner.infrastructure.entities import Model
@@ -95,21 +96,41 @@ def _cooling(model: Model, fleet: Fleet, heats: dict[str, float]) -> list[CostIt
         power = model.cooling_units[machine[1]].drawn_mw_per_mw
         return float(energy_usd(power, HOURS_PER_YEAR, region.electricity_usd_per_mwh))
 
-    machines = [(plant, unit) for plant in model.plants for unit in running_units(model, plant)]
-    machines.sort(key=price)
+    def room(plants: Iterable[str]) -> list[tuple[tuple[str, str], float]]:
+        machines = [(plant, unit) for plant in plants for unit in running_units(model, plant)]
+        machines.sort(key=lambda machine: price(machine) + _cheapest(model, machine[0], price))
+        return [(one, unit_mw(model, *one) * fleet.units[one[0]][one[1]]) for one in machines]
+
+    primary = {name: plant for name, plant in model.plants.items() if plant.role == "primary"}
     reach = {
-        cluster: tuple(
-            name
-            for name, plant in model.plants.items()
-            if plant.role == "primary" and cluster in plant.cools
-        )
+        cluster: tuple(name for name, plant in primary.items() if cluster in plant.cools)
         for cluster in heats
     }
-    room = [
-        (plant, unit_mw(model, plant, unit) * fleet.units[plant][unit]) for plant, unit in machines
-    ]
-    loads = merit_order(heats, reach, room)
+    loads = _loads(heats, reach, room(name for name, plant in primary.items() if plant.cools))
+    behind: dict[str, tuple[str, ...]] = {}
+    for name, plant in primary.items():
+        if plant.rejects_to is not None:
+            behind[name] = (plant.rejects_to,)
+    on = {name: sum(mw for (p, _), mw in loads.items() if p == name) for name in behind}
+    loads |= _loads(on, behind, room(dict.fromkeys(name for (name,) in behind.values())))
     return [
         CostItem("energy", "/".join(machine), 0.0, load * price(machine))
-        for machine, load in zip(machines, loads, strict=True)
+        for machine, load in loads.items()
     ]
+
+
+def _loads(
+    supply: Mapping[str, float],
+    reach: Mapping[str, Sequence[str]],
+    room: Sequence[tuple[tuple[str, str], float]],
+) -> dict[tuple[str, str], float]:
+    """Load of machines, the first of them first (`merit_order`)."""
+    loads = merit_order(supply, reach, [(plant, mw) for (plant, _), mw in room])
+    return {machine: load for (machine, _), load in zip(room, loads, strict=True)}
+
+
+def _cheapest(model: Model, plant: str, price: Callable[[tuple[str, str]], float]) -> float:
+    """Least price of carrying on the heat of a plant."""
+    behind = model.plants[plant].rejects_to
+    units = () if behind is None else running_units(model, behind)
+    return min((price((behind, unit)) for unit in units if behind), default=0.0)
