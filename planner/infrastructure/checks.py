@@ -206,6 +206,7 @@ def check_plausibility(model: Model, document: Document) -> None:
     _check_recovery(model, document)
     _check_operations(model, document)
     _check_rationing(model, document)
+    _check_preemptible(model, document)
     _check_credits(model, document)
     _check_purchases(model, document)
     _check_salvage(model, document)
@@ -423,6 +424,15 @@ def _check_rationing(model: Model, document: Document) -> None:
     if "allocation" in kinds | {model.operations.rationing} and abs(total - 1) > 1e-6:
         message = f"scarcity_allocation adds up to {total:g}; expected 1 to ration by allocation"
         document.complain(("tiers",), message)
+
+
+def _check_preemptible(model: Model, document: Document) -> None:
+    """Preemptible tiers come after all others."""
+    kept = [tier.priority for tier in model.tiers.values() if tier.checkpoint_minutes is None]
+    for name, tier in model.tiers.items():
+        if tier.checkpoint_minutes is not None and tier.priority <= max(kept, default=0):
+            message = f"preemptible work yields to all other tiers; expected over {max(kept)}"
+            document.complain(("tiers", name, "priority"), message)
 
 
 def _check_credits(model: Model, document: Document) -> None:

@@ -70,6 +70,10 @@ class Tier(NamedEntity):
     """Service through which its requests enter."""
     retry: Retry = Retry()
     """What its clients do when a request fails."""
+    checkpoint_minutes: Minutes | None = None
+    """Preemptible work (training, batch): minutes between its checkpoints. It yields its GPUs to
+    all other tiers that are short and loses what it did since the last one; none means requests of
+    users."""
 
 
 class Zone(NamedEntity):

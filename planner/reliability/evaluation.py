@@ -13,6 +13,7 @@ from planner.amounts import percent
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
+from planner.laws.preemption import lost_work
 from planner.laws.traffic import served_fraction
 from planner.reliability.estimates import Floats, Ints
 from planner.reliability.periods import DAY, PreparedPeriod, case_of
@@ -20,6 +21,7 @@ from planner.simulation.build import Layout, build_world
 from planner.simulation.cascade import run
 from planner.simulation.history import History, bytes_per_scenario
 from planner.simulation.system_states import Bools
+from planner.simulation.world import World
 from planner.workers import workers
 
 #: Records needed.
@@ -197,15 +199,18 @@ def _batch(model: Model, batch: tuple[Fleet, Sequence[PreparedPeriod]]) -> Perio
     settings = model.simulation.model_copy(update={"horizon_minutes": horizon})
     lasting = replace(layout, model=model.model_copy(update={"simulation": settings}))
     world = build_world(lasting, fleet, tuple(case.timeline for case in cases))
-    return _measured(run(world, KEPT), cases)
+    return _measured(world, run(world, KEPT), cases)
 
 
-def _measured(history: History, cases: Sequence[PreparedPeriod]) -> PeriodLosses:
+def _measured(world: World, history: History, cases: Sequence[PreparedPeriod]) -> PeriodLosses:
     demand = history.demand_rps
     counts = _counts(cases, len(demand))
     fraction = served_fraction(np.minimum(history.served_rps, demand), demand)
     # What is served late counts as served here, so the balance is that of requests.
     lost = 60 * np.einsum("tsk,ts->sk", demand - history.served_rps, counts)
+    if world.tiers.checkpoint_minutes.any():
+        again = lost_work(demand, history.served_rps, world.tiers.checkpoint_minutes)
+        lost = np.maximum(lost, 0.0) + np.einsum("tsk,ts->sk", again, counts)
     ends = np.array([min(len(demand), math.ceil(case.minutes)) for case in cases]) - 1
     at_end = fraction[ends, np.arange(len(cases))]
     return PeriodLosses(

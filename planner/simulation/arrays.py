@@ -368,6 +368,7 @@ def state_of(world: World) -> State:
         "share": world.tiers.share,
         "thermal_limit_c": world.tiers.thermal_limit_c,
         "returning": world.tiers.retries.returning,
+        "yields": world.tiers.yields,
     }
     reaction = {n: v.dtype.type for n, v in vars(world.reaction).items() if v.ndim == 1}
     return State(

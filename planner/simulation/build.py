@@ -245,6 +245,8 @@ def _tiers(model: Model, names: tuple[str, ...]) -> Tiers:
         share=_column([tier.share for tier in entries]),
         allocation=_column([tier.scarcity_allocation for tier in entries]),
         thermal_limit_c=_column([tier.thermal_limit_c for tier in entries]),
+        yields=np.array([tier.checkpoint_minutes is not None for tier in entries], dtype=bool),
+        checkpoint_minutes=_column([tier.checkpoint_minutes or 0.0 for tier in entries]),
         retries=RetryTerms.of(
             [tier.retry.attempts for tier in entries],
             [tier.retry.backoff_minutes for tier in entries],

@@ -113,7 +113,7 @@ def dispatch(
     capacity_rps, known_rps = aside.capacity_rps, aside.known_rps
     for n in range(len(targets)):
         capacity_rps[n], known_rps[n] = targets[n].capacity_rps, targets[n].known_rps
-    _send(platform, network, aside)
+    _send(tiers, platform, network, aside)
     for z in range(requests.shape[0]):
         for k in range(requests.shape[1]):
             request = requests[z, k]
@@ -136,9 +136,14 @@ def dispatch(
 
 
 @compilable
-def _send(platform: Records, network: Network, aside: Aside) -> None:
-    """Send requests; where operators ration, first what is set aside for each tier."""
-    wanted, room, shedding = 0.0, 0.0, platform[0].shedding
+def _send(tiers: Records, platform: Records, network: Network, aside: Aside) -> None:
+    """Send requests; where operators ration, first what is set aside for each tier.
+
+    Preemptible work comes last, whether or not operators shed.
+    """
+    wanted, room, shedding, last = 0.0, 0.0, platform[0].shedding, False
+    for k in range(len(tiers)):
+        last = last or tiers[k].yields
     for z in range(network.demand.shape[0]):
         for k in range(network.demand.shape[1]):
             wanted += network.demand[z, k]
@@ -146,6 +151,12 @@ def _send(platform: Records, network: Network, aside: Aside) -> None:
         room += aside.known_rps[n]
     if shedding and platform[0].rationing and wanted > room:
         _ration(network, aside, room, wanted)
+    elif last and not shedding:
+        for k in range(len(tiers)):
+            for z in range(len(network.demand)):
+                aside.rest[z, k] = network.demand[z, k] if tiers[k].yields else 0.0
+                network.demand[z, k] -= aside.rest[z, k]
+        _send_rest_after(network, aside, shedding)
     else:
         deliver(network, aside.known_rps, aside.capacity_rps, shedding)
     for n in range(len(aside.capacity_rps)):
@@ -155,7 +166,7 @@ def _send(platform: Records, network: Network, aside: Aside) -> None:
 @compilable
 def _ration(network: Network, aside: Aside, room: float, wanted: float) -> None:
     """Send first what is set aside for each tier, then the rest."""
-    demand, known_rps, capacity_rps = network.demand, aside.known_rps, aside.capacity_rps
+    demand = network.demand
     available = room / max(wanted, NEGLIGIBLE_RPS)
     ration(available, aside.allocation, network.level, aside.shares)
     for k in range(demand.shape[1]):
@@ -166,7 +177,14 @@ def _ration(network: Network, aside: Aside, room: float, wanted: float) -> None:
         for z in range(len(demand)):
             aside.rest[z, k] = demand[z, k] * (1.0 - share)
             demand[z, k] *= share
-    deliver(network, known_rps, capacity_rps, True)
+    _send_rest_after(network, aside, True)
+
+
+@compilable
+def _send_rest_after(network: Network, aside: Aside, shedding: bool) -> None:
+    """Send what is demanded, and with the room left what is to be sent later."""
+    demand, known_rps, capacity_rps = network.demand, aside.known_rps, aside.capacity_rps
+    deliver(network, known_rps, capacity_rps, shedding)
     for z in range(demand.shape[0]):
         for k in range(demand.shape[1]):
             aside.sent[z, k], aside.granted[z, k] = network.sent[z, k], network.granted[z, k]
@@ -175,7 +193,7 @@ def _ration(network: Network, aside: Aside, room: float, wanted: float) -> None:
         aside.load_rps[n] = network.load_rps[n]
         known_rps[n] = max(known_rps[n] - aside.load_rps[n], 0.0)
         aside.left_rps[n] = max(capacity_rps[n] - aside.load_rps[n], 0.0)
-    deliver(network, known_rps, aside.left_rps, True)
+    deliver(network, known_rps, aside.left_rps, shedding)
     for z in range(demand.shape[0]):
         for k in range(demand.shape[1]):
             network.sent[z, k] += aside.sent[z, k]

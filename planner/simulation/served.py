@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from planner.laws.preemption import lost_work
 from planner.laws.traffic import served_fraction
 from planner.scenarios.standard import ALL, Floor, counts_for, subject_of
 from planner.simulation.history import History, by_part
@@ -79,3 +80,9 @@ def least_by_zone(
             value = fractions[rule.subject][asked if len(asked) else -1].min()
             least.setdefault(rule.zone, {})[rule.tier] = float(value)
     return least
+
+
+def lost_work_of(world: World, history: History, index: int) -> Floats:
+    """Preemptible work lost since its last checkpoint, in requests, shape (T, K)."""
+    demand, served = history.demand_rps[:, index], history.served_rps[:, index]
+    return lost_work(demand, served, world.tiers.checkpoint_minutes)

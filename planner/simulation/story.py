@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.amounts import percent, served
+from planner.amounts import percent, requests, served
 from planner.infrastructure.failures import Event, Scenario
 from planner.laws.traffic import serving_rps
 from planner.scenarios.event_grid import minute_before
 from planner.simulation.alerts import alerts
 from planner.simulation.causes import shut_down_in_part
 from planner.simulation.history import History
-from planner.simulation.served import served_fractions, short_of_full
+from planner.simulation.served import lost_work_of, served_fractions, short_of_full
 from planner.simulation.system_states import Bools, Floats
 from planner.simulation.world import SECONDS, World
 
@@ -180,6 +180,7 @@ def _traffic(world: World, history: History, index: int) -> Iterator[tuple[float
     yield from _retries(history, index)
     yield from _cold_caches(world, history, index)
     yield from _services(world, history, index)
+    yield from _preempted(world, history, index)
     worst = int(np.argmin(share))
     yield worst, f"worst minute: {served(share[worst])} of demand served"
 
@@ -264,6 +265,17 @@ def _services(world: World, history: History, index: int) -> Iterator[tuple[floa
         if minute is not None:
             most = history.service_use[:, index, x].max()
             yield minute, f"{name} is overloaded: up to {most:.1f} times its capacity"
+
+
+def _preempted(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
+    if not world.tiers.checkpoint_minutes.any():
+        return
+    lost = lost_work_of(world, history, index)
+    for k, name in enumerate(world.tiers.names):
+        minute = _first(lost[:, k] >= 1.0)
+        if minute is not None:
+            work = requests(float(lost[:, k].sum())).removesuffix(" requests")
+            yield minute, f"{name} yields its GPUs: work since its checkpoint is lost ({work})"
 
 
 def _restoration(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:

@@ -36,6 +36,7 @@ from planner.simulation.history import History, by_part, bytes_per_scenario
 from planner.simulation.served import (
     least_by_zone,
     least_served,
+    lost_work_of,
     served_fractions,
     short_of_full,
     wanted_rps,
@@ -348,7 +349,7 @@ def judge_one(
         status=_status(applies, bool(ordered), _asked(model, scenario, rules, since)),
         breaches=ordered if applies else (),
         recovery_minutes=_recovery(world, fractions),
-        lost_requests=_lost_requests(history, index),
+        lost_requests=_lost_requests(world, history, index),
         peak_temperature_c=_peak_temperature(world, history, index),
         shutdowns=shutdowns,
         throttled_minutes=_throttled_minutes(world, history, index),
@@ -479,9 +480,13 @@ def _peak_temperature(world: World, history: History, index: int) -> float:
     return float(hottest[world.clusters.gpus > 0].max(initial=0.0))
 
 
-def _lost_requests(history: History, index: int) -> float:
+def _lost_requests(world: World, history: History, index: int) -> float:
+    """Requests whose clients gave up or wait at the end, and work lost since its checkpoint."""
     left = history.waiting[-1:, index] - history.stale[-1:, index] + history.retrying[-1:, index]
-    return float(history.gave_up[:, index].sum() + left.sum())
+    lost = float(history.gave_up[:, index].sum() + left.sum())
+    if world.tiers.checkpoint_minutes.any():
+        lost += float(lost_work_of(world, history, index).sum())
+    return lost
 
 
 def _retry_ratio(history: History, index: int) -> float:

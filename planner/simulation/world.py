@@ -141,6 +141,10 @@ class Tiers:
         Share of scarce capacity reserved for it, shape (K,).
     thermal_limit_c
         Highest temperature of a cluster that may run its work, shape (K,).
+    yields
+        Whether it is preemptible work, which yields its GPUs to all other tiers, shape (K,).
+    checkpoint_minutes
+        Minutes between its checkpoints, 0 where it loses nothing, shape (K,).
     retries
         What clients do when a request fails.
     """
@@ -149,6 +153,8 @@ class Tiers:
     share: Floats
     allocation: Floats
     thermal_limit_c: Floats
+    yields: Bools
+    checkpoint_minutes: Floats
     retries: RetryTerms
 
 

@@ -47,7 +47,11 @@ services:
         degrades_without: [log], connections: 100.0}
   log: {plane: state}
 tiers: {business: {entry: api}}
-plants: {west-chillers: {depends_on: [control]}, west-air: {automatic: false}}
+plants:
+  west-chillers: {depends_on: [control]}
+  west-air: {automatic: false}
+  loops: {region: east, cools: [east-gpus], rejects_to: towers, options: [chiller-1]}
+  towers: {region: east, options: [chiller-1]}
 feeds:
   west-feed: {region: west, capacity_mw: 12.0, powers: [west-gpus, west-chillers]}
   second: {region: west, capacity_mw: 12.0}
@@ -532,7 +536,7 @@ class TestSense:
             (["clusters={}"], "clusters", "is empty"),
             (["tiers={}"], "tiers", "is empty"),
             (["zones={}"], "zones", "is empty"),
-            (["plants.west-chillers.cools=[]"], "plants.west-chillers.cools", "is empty"),
+            (["plants.west-air.cools=[]"], "plants.west-air.cools", "names no cluster"),
             (
                 ["clusters.west-gpus.existing_gpus=2001"],
                 "clusters.west-gpus.existing_gpus",

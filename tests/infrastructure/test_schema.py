@@ -208,7 +208,6 @@ def test_shipped_models_fit(name):
         (("regions", "we st"), {"power_limit_mw": 1.0}),
         (("clusters", "west-gpus", "max_gpus"), 1.5),
         (("clusters", "west-gpus", "max_utilisation"), 0),
-        (("plants", "west-chillers", "cools"), []),
         (("plants", "west-chillers", "role"), "secondary"),
         (("plants", "west-chillers", "existing", "chiller-3"), -1),
         (("standard", "severe"), []),

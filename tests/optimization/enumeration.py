@@ -663,6 +663,22 @@ class World:
             ]
         return flows
 
+    def _interrupt(self, lp: Lp, stage: Stage, flows: dict[tuple[str, str], list[tuple]]) -> None:
+        """Work that ran and does not run in a stage is lost for half an interval, once."""
+        margin = 1 + self.data.margin(stage.scenario).demand
+        for tier, entry in self.model.tiers.items():
+            if entry.checkpoint_minutes is None:
+                continue
+            work: object = ("interrupted", tier)
+            row, ran = {work: -1.0}, 0.0
+            lp.cost[work] = entry.value_usd_per_1000_requests * 0.06 * entry.checkpoint_minutes / 2
+            for zone in self.model.zones:
+                wanted = stage.demand_rps[zone, tier] / margin
+                wanted += stage.down_rps.get((zone, tier), 0.0)
+                ran += wanted / max(1.0, stage.state.demand_factor.get(zone, 1.0))
+                row |= dict.fromkeys(flows.get((zone, tier), ()), -1.0 / margin)
+            lp.at_most.append((row, -ran))
+
     def _services(
         self, stage: Stage, flows: dict[tuple[str, str], list[tuple]]
     ) -> Iterator[tuple[dict[object, float], float]]:
@@ -696,6 +712,7 @@ class World:
                 place = model.clusters.get(variable[3]) or model.offers[variable[3]]
                 price = self._transport_price(zone, place.region)
                 lp.cost[variable] = stage.hours * price - worth
+        self._interrupt(lp, stage, flows)
         for passing, room in self._services(stage, flows):
             lp.at_most.append((passing, room))
         for name, least in stage.floors.items():

@@ -51,6 +51,10 @@ generators: {plant: {severity: common}}
 """,
         ("plant-west-loops",),
     ),
+    "batch": (
+        "tiers: {free: {checkpoint_minutes: 30.0}}",
+        ("region-west", "surge"),
+    ),
     "cloud_short": (
         """
 generators: {provider_short: {severity: region}, provider_short_delivers: 0.25}
@@ -223,6 +227,7 @@ FAMILIES = {
     "stage_feeds": "feed_lost",
     "served_floor": "region_lost",
     "emergency_budget": "region_lost",
+    "preempted": "batch",
     "unit_load": "bare",
     "mean_heat": "daily",
     "mean_load": "series",

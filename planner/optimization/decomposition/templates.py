@@ -30,6 +30,7 @@ from planner.optimization.decomposition.blocks import (
 from planner.optimization.formulation.algebra import Constraint
 from planner.optimization.formulation.build import build_part
 from planner.optimization.formulation.families import STRICTER, Family
+from planner.optimization.formulation.preemption import priced_tiers
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.recourse import may_exceed_budget
@@ -390,8 +391,12 @@ def _places(all_of_them: Whole, some: Whole) -> Whole:
 
 
 def share_templates(data: ProblemData) -> bool:
-    """Whether scenarios may share templates: neither measures nor services decide on their rows."""
-    return not data.model.measures and not limited_services(data.model) and data.cuts is None
+    """Whether scenarios may share templates: their rows follow from states, stage by stage.
+
+    Not where measures or services decide on them, or preemptible work couples stages.
+    """
+    coupled = data.model.measures or limited_services(data.model) or priced_tiers(data)
+    return not coupled and data.cuts is None
 
 
 def _are_alike(place: Place) -> bool:

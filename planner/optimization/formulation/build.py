@@ -12,6 +12,7 @@ from planner.optimization.formulation import (
     measures,
     objective,
     power,
+    preemption,
     purchases,
     recourse,
     routing,
@@ -107,7 +108,10 @@ def build_part(whole: Programme, data: ProblemData) -> Programme:
     recourse.cluster_capacity(programme)
     _add_failures(programme)
     programme.problem.objective = sum_of(
-        objective.recourse_cost(programme, stage) for stage in data.stages
+        [
+            *(objective.recourse_cost(programme, stage) for stage in data.stages),
+            *(preemption.preemption_usd(programme, name) for name in data.stages_by_scenario),
+        ]
     )
     return programme
 
@@ -121,3 +125,4 @@ def _add_failures(programme: Programme) -> None:
     power.stage_power(programme)
     recourse.served_floors(programme)
     recourse.emergency_budget(programme)
+    preemption.preempted(programme)

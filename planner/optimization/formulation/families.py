@@ -68,6 +68,7 @@ class Family(StrEnum):
     IN_FORCE = "in_force"
     SERVED_FLOOR = "served_floor", "requirement", "requests/s"
     DEMAND_BALANCE = "demand_balance"
+    PREEMPTED = "preempted"
     SERVICE_CAPACITY = "service_capacity", "limit", "requests/s"
     CLUSTER_CAPACITY = "cluster_capacity"
     POWERED_GPUS = "powered_gpus"

@@ -9,6 +9,7 @@ from planner.laws.heat import heat_mw
 from planner.laws.money import HOURS_PER_YEAR, annuity, energy_usd, lost_usd, transport_usd
 from planner.optimization.formulation.algebra import Expression, Variable, sum_of
 from planner.optimization.formulation.families import Family
+from planner.optimization.formulation.preemption import preemption_usd
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.recourse import NORMAL, emergency_spend
 from planner.optimization.formulation.risk import premium
@@ -64,7 +65,8 @@ def set_objective(programme: Programme) -> None:
     once: dict[str, Expression] = {}
     expected = []
     for scenario, stages in programme.data.stages_by_scenario.items():
-        once[scenario] = sum_of(recourse_cost(programme, stage) for stage in stages)
+        costs = [recourse_cost(programme, stage) for stage in stages]
+        once[scenario] = sum_of([*costs, preemption_usd(programme, scenario)])
         expected.append(stages[0].timeline.scenario.frequency_per_year * once[scenario])
     cost = sum_of([*yearly, *expected, premium(programme, once)])
     if cost.constant:

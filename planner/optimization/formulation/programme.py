@@ -96,6 +96,8 @@ class Programme:
     here_and_now
         The programme that has purchases and normal operation, where this one has the recourse of
         some scenarios alone (`build.build_part`); it gets rows on purchases alone.
+    preempted
+        Work that is interrupted, requests/s, by (scenario, preemptible tier).
     surviving
         Capacity of plants without their largest units, as far as `purchases.surviving_capacity`
         has worked it out: by plant, unit types, number lost, rise in °C and units lost by name.
@@ -112,6 +114,7 @@ class Programme:
     availability: AvailabilityVariables = field(default_factory=AvailabilityVariables)
     risk: RiskVariables = field(default_factory=RiskVariables)
     surviving: dict[SurvivorKey, Expression] = field(default_factory=dict)
+    preempted: dict[tuple[str, str], Variable] = field(default_factory=dict)
     here_and_now: Programme | None = None
 
     def copied(self) -> Programme:

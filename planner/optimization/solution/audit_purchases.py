@@ -173,7 +173,8 @@ def _check_cover(data: ProblemData, fleet: Fleet, role: str) -> Iterator[str]:
     share = data.model.cooled_share(role)
     if not share:
         return
-    parts = [*components(data, role), *components(data, role, chillers=True)]
+    parts = components(data, role)
+    parts += [part for part in components(data, role, chillers=True) if part not in parts]
     for clusters, plants in parts:
         heat = share * sum(_full_heat(data, fleet, cluster) for cluster in clusters)
         firm = sum(firm_mw(data, fleet, plant) for plant in plants)

@@ -17,6 +17,8 @@ from planner.laws.money import (
     lost_usd,
     transport_usd,
 )
+from planner.laws.preemption import interrupted_rps
+from planner.optimization.formulation.preemption import priced_tiers, running_rps
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.recourse import NORMAL
@@ -217,6 +219,8 @@ def occurrence_usd(programme: Programme, solution: Solution, data: ProblemData) 
             cost += emergency_spend_usd(data, stage, at_stage)
             cost += _lost(data, stage, at_stage)
             cost += _transport(programme, solution, stage.label, stage.hours)
+        for tier, usd in priced_tiers(data).items():
+            cost += usd * max(_interrupted(programme, solution, data, one, tier) for one in stages)
         costs[scenario] = cost
     return costs
 
@@ -259,6 +263,17 @@ def emergency_spend_usd(data: ProblemData, stage: Stage, at_stage: StageValues) 
             terms.price_factor,
         )
     return total
+
+
+def _interrupted(
+    programme: Programme, solution: Solution, data: ProblemData, stage: Stage, tier: str
+) -> float:
+    """Work of a preemptible tier that is interrupted in a stage, requests/s."""
+    served = stage_values(programme, solution, stage).served_rps
+    kept = sum(rps for (_, name), rps in served.items() if name == tier)
+    kept /= 1 + data.margin(stage.scenario).demand
+    running = running_rps(data, stage, tier)
+    return float(interrupted_rps(running, running, kept))
 
 
 def _lost(data: ProblemData, stage: Stage, at_stage: StageValues) -> float:
