@@ -467,7 +467,7 @@ class TestValues:
     def test_unknown_key_near_nothing_lists_what_is_accepted(self, complaints):
         (problem,) = complaints(MINIMAL, "tiers.t.zzz=5")
         assert (
-            "is not a field here (accepted: entry, latency_limit_ms, priority," in problem.message
+            "is not a field here (accepted: checkpoint_minutes, entry, latency_limit_ms," in problem.message
         )
 
     @pytest.mark.parametrize(

@@ -315,7 +315,7 @@ def _check_reserved(
         reserved = solution.fleet.instances[offer] * data.model.offers[offer].gpus_per_instance
         there = stage.delivered.get(offer, 1.0) * reserved
         if off := worst(gpus, there):
-            yield f"{stage.label}: {offer} uses {off[0]:.3f} of {there:g} GPUs reserved and delivered"
+            yield f"{stage.label}: {offer} uses {off[0]:.3f} of {there:g} GPUs reserved"
 
 
 def _check_cooling(
