@@ -466,9 +466,8 @@ class TestValues:
 
     def test_unknown_key_near_nothing_lists_what_is_accepted(self, complaints):
         (problem,) = complaints(MINIMAL, "tiers.t.zzz=5")
-        assert (
-            "is not a field here (accepted: checkpoint_minutes, entry, latency_limit_ms," in problem.message
-        )
+        accepted = "checkpoint_minutes, entry, latency_limit_ms,"
+        assert f"is not a field here (accepted: {accepted}" in problem.message
 
     @pytest.mark.parametrize(
         ("event", "where", "fragment"),
