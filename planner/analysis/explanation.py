@@ -101,7 +101,7 @@ class FirstRound:
     Parameters
     ----------
     failed
-        Scenarios that failed, as recorded.
+        Scenarios that failed, as recorded; none where the programme had no plan.
     breaches
         What the simulation finds on its plan today, by scenario.
     bought_usd
@@ -442,13 +442,13 @@ def _firm(plan: Plan) -> list[Tightness]:
 def _first_round(study: Study, plan: Plan, scenarios: tuple[Scenario, ...]) -> FirstRound | None:
     """What the first round would have bought, and what its plan would not have survived."""
     rounds = plan.verification.rounds
+    learned = plan.verification.learned
     if len(rounds) < 2 or not rounds[0].failed:
-        return None
+        return FirstRound((), {}, (), None, {}, learned) if learned else None
     model = study.data.model
     margins = plan.made_in.margins if plan.made_in is not None else ()
     first = problem_data_of(plan, model, scenarios, rounds[0])
     data = study.data.changed(first.scenarios, first.margins, first.waived)
-    learned = plan.verification.learned
     answer = study.ask("the first round", lambda: study.question(data))
     if answer is None or not answer.found:
         return FirstRound(rounds[0].failed, {}, margins, None, {}, learned)

@@ -243,12 +243,15 @@ def _show_first_round(console: Console, first: FirstRound | None) -> None:
     if first is None:
         say(console, "Nothing failed after the first round.")
         return
-    say(console, f"The plan of the first round fails in simulation: {', '.join(first.failed)}.")
+    failed = f"The plan of the first round fails in simulation: {', '.join(first.failed)}."
+    say(console, failed if first.failed else "Plans below the programme fail in simulation.")
     for name, text in first.breaches.items():
         say(console, f"{name}: {text}", lead="  ")
     for margin in first.margins:
         say(console, f"margin on {margin.scenario}: {margin_text(margin)}", lead="  ")
     bullets(console, map(_learned_text, first.learned), MOST_LEARNED, " (see plan.json)")
+    if not first.failed:
+        return
     if first.bought_usd is None:
         say(console, "What that cost was not evaluated.")
         return
@@ -259,9 +262,9 @@ def _show_first_round(console: Console, first: FirstRound | None) -> None:
 
 def _learned_text(learned: LearnedRecord) -> str:
     """What one more of each purchase does about a breach."""
-    answers = [f"{asset} {percent(share)}" for asset, share in learned.makes_up.items()]
+    answers = [f"{asset} {percent(share)} of it" for asset, share in learned.makes_up.items()]
     about = f"{learned.scenario}, {learned.kind} {learned.subject}"
-    return f"{about}: one more makes up for {listed(answers, MOST_SHOWN_ANSWERS)} of what was short"
+    return f"{about} was short; one more makes up for: {listed(answers, MOST_SHOWN_ANSWERS)}"
 
 
 def margin_text(margin: MarginRecord) -> str:

@@ -221,9 +221,11 @@ def _show_proof(console: Console, plan: Plan) -> None:
             say(console, f"{repair}.", lead="  ")
         return
     if plan.searched:
+        first = plan.round == plan.verification.rounds[0].round
+        where = "as the programme has none," if first else "below the plans of the programme"
         console.print(
-            f"[bold]Cheapest plan found that survives[/bold]: {cost} a year, below the plans of "
-            f"the programme by a search among {counted(plan.searched, 'fleet')}, audited."
+            f"[bold]Cheapest plan found that survives[/bold]: {cost} a year, {where} "
+            f"by a search among {counted(plan.searched, 'fleet')}, audited."
         )
         return
     gap = percent(plan.gap, 3)

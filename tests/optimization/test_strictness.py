@@ -138,6 +138,7 @@ def test_a_plan_records_the_rows_left_to_the_simulation(tmp_path: Path) -> None:
     (record,) = again.verification.rounds
     assert record.waived_by_row == dict(outcome.rounds[-1].programme.data.waived)
     assert "one in scenario plant-first" in record.waived[0].text
+    assert all(line.throttled_minutes > 0 for line in again.scenarios)
 
 
 def test_throttling_before_operators_react_is_judged_by_what_is_served(tmp_path: Path) -> None:
