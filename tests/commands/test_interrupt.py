@@ -229,7 +229,7 @@ class TestBetweenRounds:
         verdict = SimpleNamespace(name="surge", fails=True, status="fails", breaches=())
         monkeypatch.setattr(planner.verification, "judge", lambda *_, **__: (verdict,))
         monkeypatch.setattr(
-            "planner.margins.tighten",
+            "planner.verification.tighten",
             lambda margins, *_: {"surge": Margin(demand=0.001 * (1 + len(margins)))},
         )
 
