@@ -34,10 +34,11 @@ DEFAULT_INCIDENT = "chatgpt-2023"
 def command(incident: str, file: Path | None, overrides: tuple[str, ...], output: Output) -> int:
     """Simulate a recorded INCIDENT and compare it with what was observed.
 
-    INCIDENT is the name of a shipped one (azure-australia-east-2023, chatgpt-2023), an incident
-    file, or a folder that holds an incident.yaml. The recorded actions of people are given to the
-    simulation; everything else it works out by itself. A replay is a comparison, not a
-    check: it exits with 0 whatever the differences.
+    INCIDENT is the name of a shipped one (aws-frankfurt-2021, aws-tokyo-2019,
+    azure-australia-east-2023, chatgpt-2023), an incident file, or a folder that holds an
+    incident.yaml. The recorded actions of people are given to the simulation; everything else it
+    works out by itself. A replay is a comparison, not a check: it exits with 0 whatever the
+    differences.
     """
     from planner.replay.comparison import replay
     from planner.replay.loading import load_incident

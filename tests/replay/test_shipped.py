@@ -12,7 +12,12 @@ from planner.replay.comparison import Replay, replay
 from planner.replay.incident import minutes_between
 from planner.replay.loading import load_incident
 
-INCIDENTS = ("azure-australia-east-2023", "chatgpt-2023")
+INCIDENTS = (
+    "aws-frankfurt-2021",
+    "aws-tokyo-2019",
+    "azure-australia-east-2023",
+    "chatgpt-2023",
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +88,16 @@ def test_what_is_not_scored_and_differs_is_explained(replays):
     for one in outcome.readings:
         if one.within is None and not one.milestone.forced:
             assert one.milestone.note, one.milestone.what
+
+
+@pytest.mark.parametrize(
+    ("name", "agrees"), [("aws-tokyo-2019", False), ("aws-frankfurt-2021", True)]
+)
+def test_incidents_from_documents_alone_predict_what_their_page_says(replays, name, agrees):
+    predicted = [
+        one
+        for one in replays[name].readings
+        if not (one.milestone.calibrated or one.milestone.forced)
+    ]
+    assert [one.within for one in predicted] == [agrees]
+    assert len(replays[name].incident.calibrated) <= 2
