@@ -62,14 +62,13 @@ CLUSTER = {
 }
 #: Of a plant: cold left in its tank; whether running units have ever fallen short of the heat that
 #: it serves; the minute from which operators start its standby units, and that from which its next
-#: unit may start; units that carry heat and the hottest cluster; whether its tank can be used.
+#: unit may start; units that carry heat; whether its tank can be used.
 PLANT = {
     "cold_mj": float,
     "cooling_short": bool,
     "start_due": float,
     "next_start": float,
     "running_units": float,
-    "hottest_c": float,
     "buffer_up": bool,
 }
 #: Of a type of units: minute of the start signal, infinite before it; units that survive, those of

@@ -41,34 +41,38 @@ def cool(
         clusters[c].ambient_c, clusters[c].units_back = ambient_c[clusters[c].region], True
     for p in range(len(plants)):
         cooling.capacity_mw[p], plants[p].running_units = 0.0, 0.0
-        plants[p].hottest_c = -np.inf
-        for place in range(cooling.first[p], cooling.first[p + 1]):
-            hot = clusters[cooling.cooled[place]].temperature_c
-            plants[p].hottest_c = max(plants[p].hottest_c, hot)
     for u in range(len(units)):
         unit, plant = units[u], plants[units[u].plant]
         share = derated_share(
             ambient_c[unit.region], unit.reference_c, unit.derating_per_c, unit.cutout_c
         )
-        _start_units(unit, plant, minute)
+        ready = unit.count
+        if unit.standby and minute - unit.standby_since < unit.start_minutes:
+            ready = 0.0
+        unit.started = min(unit.started, ready)
+        if unit.started < ready and _hottest_c(clusters, cooling, unit.plant) <= unit.start_below_c:
+            _start_units(unit, plant, ready, minute)
         unit.there_mw = unit.started * (unit.capacity_mw * share)
         cooling.capacity_mw[unit.plant] += unit.there_mw
         plant.running_units += unit.started if share > 0 else 0.0
     for p in range(len(plants)):
-        for place in range(cooling.first[p], cooling.first[p + 1]):
-            if plants[p].running_units < plants[p].restart_units:
+        if plants[p].running_units < plants[p].restart_units:
+            for place in range(cooling.first[p], cooling.first[p + 1]):
                 clusters[cooling.cooled[place]].units_back = False
 
 
 @compilable
-def _start_units(unit: Records, plant: Records, minute: int) -> None:
-    """Units that are there and do not run start one after the other, if water is cool enough."""
-    ready = unit.count
-    if unit.standby and minute - unit.standby_since < unit.start_minutes:
-        ready = 0.0
-    unit.started = min(unit.started, ready)
-    if plant.hottest_c > unit.start_below_c:
-        return
+def _hottest_c(clusters: Records, cooling: Cooling, plant: int) -> float:
+    """Temperature of the hottest cluster that a plant cools."""
+    hottest = -np.inf
+    for place in range(cooling.first[plant], cooling.first[plant + 1]):
+        hottest = max(hottest, clusters[cooling.cooled[place]].temperature_c)
+    return hottest
+
+
+@compilable
+def _start_units(unit: Records, plant: Records, ready: float, minute: int) -> None:
+    """Units that are there and do not run start one after the other."""
     while unit.started < ready and plant.next_start < minute + 1:
         unit.started = min(unit.started + 1.0, ready)
         plant.next_start = max(plant.next_start, minute) + plant.start_interval
