@@ -31,7 +31,7 @@ from planner.roadmap.records import (
     Roadmap,
     ShortfallRecord,
 )
-from planner.roadmap.tree import leaves
+from planner.roadmap.tree import leaves, line_of
 from planner.scenarios.demand import weekly_demand
 
 
@@ -255,7 +255,7 @@ def _cash(result: RoadmapResult) -> Iterator[CashFlowRecord]:
 
 def _growth(result: RoadmapResult) -> Iterator[RegionGrowth]:
     """Regions in the order in which GPUs are added to them."""
-    made, horizon = result.roadmap, result.roadmap.horizon
+    made, horizon, worth = result.roadmap, result.roadmap.horizon, _worth(result)
     by_region: dict[str, list[tuple[int, OrderKey, int]]] = {}
     for key, count in result.orders.items():
         item, node = made.items[key.kind, key.asset], made.nodes[key.node].node
@@ -265,25 +265,44 @@ def _growth(result: RoadmapResult) -> Iterator[RegionGrowth]:
     ranked = sorted(by_region.items(), key=lambda pair: (min(pair[1])[0], pair[0]))
     for region, found in ranked:
         first, key, _ = min(found)
-        item = made.items[key.kind, key.asset]
+        item, node = made.items[key.kind, key.asset], made.nodes[key.node].node
         gpus = sum(
             made.nodes[key.node].node.probability * count * item.count_each
             for _, key, count in found
         )
-        place = made.nodes[key.node].data.model.regions[region]
-        yearly = item.usd_per_year(horizon, made.nodes[key.node].node.period, made.rate)
+        place = made.nodes[node.name].data.model.regions[region]
+        yearly = item.usd_per_year(horizon, node.period, made.rate)
         gpu = made.model.gpus[item.type_name]
         energy = (
             HOURS_PER_YEAR * gpu.power_mw * place.drawn_mw_per_mw * place.electricity_usd_per_mwh
         )
         usd = yearly / item.count_each + energy
+        month, tree = month_text(horizon.month_of(first)), made.tree
+        served = [n for n in tree.values() if n.period >= first and node in line_of(tree, n)]
+        means = {
+            place: sum(n.weight * worth[n.name].get(place, 0.0) for n in served)
+            / sum(n.weight for n in served)
+            for place in made.model.regions
+        }
         yield RegionGrowth(
             region=region,
-            in_service=month_text(horizon.month_of(first)),
+            in_service=month,
             gpus=gpus,
             usd_per_gpu=to_cents(usd),
+            worth_usd_per_gpu={
+                name: to_cents(known[region]) for name, known in worth.items() if region in known
+            },
             reason=(
-                f"{item.type_name} at {usd / gpu.rps:,.0f} USD a year for each request per second, "
-                f"with electricity at {place.electricity_usd_per_mwh:g} USD/MWh"
+                f"from {month} on a GPU more is worth {means[region]:,.0f} USD a year there, and "
+                f"{sum(means.values()) / len(means):,.0f} in the mean of all regions"
             ),
         )
+
+
+def _worth(result: RoadmapResult) -> dict[str, dict[str, float]]:
+    """What a GPU more is worth a year in each node and region, where it is worth most, USD."""
+    found: dict[str, dict[str, float]] = {name: {} for name in result.roadmap.nodes}
+    for (name, cluster), usd in result.parts.worth_usd.items():
+        region = result.roadmap.model.clusters[cluster].region
+        found[name][region] = max(found[name].get(region, 0.0), usd)
+    return found

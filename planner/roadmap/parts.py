@@ -55,11 +55,14 @@ class RoadmapParts(Decomposition):
         Failures of which nothing is asked, by node: no order arrives in time to survive them.
     left_out
         Those without recourse at all.
+    worth_usd
+        What a GPU more in service is worth a year in the relaxation, by node and cluster.
     """
 
     roadmap: RoadmapProgramme = field(kw_only=True)
     waived: dict[str, frozenset[str]] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
+    worth_usd: dict[tuple[str, str], float] = field(default_factory=dict)
     unit: str = "M USD"
 
     def _first_stage(self) -> Programme:
@@ -87,6 +90,16 @@ class RoadmapParts(Decomposition):
             gone = (*purchases.retired.values(), *purchases.retired_blocks.values())
             found += [variable.id for variable in gone]
         return found
+
+    def note_worth(self) -> None:
+        """Keep what GPUs are worth by the duals of the relaxation, which was solved last."""
+        duals = {row.name: row.dual or 0.0 for row in self.base.problem.constraints}
+        for name, each in self.roadmap.nodes.items():
+            for cluster, entry in each.data.model.clusters.items():
+                dual = duals.get(label("in_service", name, "gpus", cluster))
+                if dual is not None:  # some order can be in service
+                    block_years = each.node.weight * entry.block_gpus
+                    self.worth_usd[name, cluster] = max(0.0, -dual / block_years)
 
     def waive(self, names: frozenset[str]) -> None:
         """Ask nothing of some failures, given as ``node/scenario``.
@@ -229,6 +242,7 @@ class RoadmapLoop(Loop):
 
     def _whole(self) -> Solution:
         """Solve for whole orders: where they are many, from a roadmap found period by period."""
+        self.parts.note_worth()
         whole = [x for x in self.parts.base.problem.variables if x.integer and x.low < x.high]
         if len(whole) > MANY_WHOLE and self._by_period(whole) and self._proven():
             return self._ended("optimal")
@@ -377,6 +391,8 @@ def solve_roadmap(
     # A cut of nothing: with no cut at all the master leaves the cost of recourse out.
     everything = Learned(whole=blocks, cuts=[{}])
     whole = Master(parts.base, parts.data, parts.failures, *parts.bounds(), everything)
+    run_solver(whole.programme().problem, settings, linear=True)
+    parts.note_worth()
     solution = solve(whole.programme(), settings, start)
     if solution.status == "infeasible":
         return solution

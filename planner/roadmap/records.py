@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from planner.json_text import json_text
 from planner.plan.records import ModelReference, Plan, Record, SolverRecord, Stopped
 from planner.roadmap.cash import Category
@@ -197,6 +199,8 @@ class RegionGrowth(Record):
         GPUs added until the end, in the mean of all paths.
     usd_per_gpu
         What GPUs added there first cost a year with operation, each.
+    worth_usd_per_gpu
+        What a GPU more in service is worth a year, by node (dual of the relaxation).
     reason
         Why, in words.
     """
@@ -205,6 +209,7 @@ class RegionGrowth(Record):
     in_service: str
     gpus: float
     usd_per_gpu: float
+    worth_usd_per_gpu: dict[str, float] = Field(default_factory=dict)
     reason: str
 
 

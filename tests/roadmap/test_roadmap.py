@@ -19,6 +19,7 @@ from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.decomposition.size import TooLarge
 from planner.optimization.formulation.algebra import Expression
 from planner.optimization.formulation.build import build
+from planner.optimization.formulation.labels import label
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.solving import solve
 from planner.plan.files import parse_plan
@@ -30,7 +31,7 @@ from planner.roadmap.delays import cost_of, delay_of
 from planner.roadmap.files import parse_roadmap, read_roadmap, write_roadmap
 from planner.roadmap.infeasible import why_none
 from planner.roadmap.making import make, orders_of
-from planner.roadmap.parts import RoadmapParts, solve_roadmap
+from planner.roadmap.parts import RoadmapParts, relaxed_cost, solve_roadmap
 from planner.roadmap.planning import RoadmapResult, plan_roadmap
 from planner.roadmap.programme import OrderKey, RoadmapProgramme, build_roadmap
 from planner.roadmap.records import Roadmap
@@ -275,9 +276,32 @@ def test_an_order_that_cannot_wait_says_so_and_others_have_a_price(made: Made) -
     examined = {order.delay: order for order in roadmap.orders if order.delay != "not examined"}
     first = examined["impossible"]
     assert first.latest_order_by == first.order_by
+    assert "a GPU more is worth" in roadmap.regions[0].reason
     later = OrderKey("p2", "halls", "west-gpus")
     assert later in result.orders
     assert delay_of(result, later, cost_of(result, EXACT), EXACT).usd_per_month > 0
+
+
+def test_a_gpu_more_saves_at_most_its_worth_and_one_less_costs_at_least_it(
+    growing: LoadedModel,
+) -> None:
+    """The worth is a subgradient of the cost of the relaxation, which is convex."""
+    horizon = growing.model.horizon.replace(order_months={}, periods=3)
+    made = build_roadmap(growing.model.replace(horizon=horizon), all_scenarios)
+    parts = RoadmapParts(made.base.data, EXACT, roadmap=made)
+    before = relaxed_cost(parts.beside(), EXACT)
+    parts.note_worth()
+    (node, cluster), usd = max(parts.worth_usd.items(), key=lambda one: one[1])
+    name = label("in_service", node, "gpus", cluster)
+    row = next(row for row in made.base.problem.constraints if row.name == name)
+    for blocks in (1.0, -1.0):
+        row.expression.constant -= blocks
+        gpus = blocks * growing.model.clusters[cluster].block_gpus
+        least = before - made.nodes[node].node.weight * usd * gpus
+        after = relaxed_cost(parts.beside(), EXACT)
+        row.expression.constant += blocks
+        assert after >= least - 2e-6 * before
+        assert blocks > 0 or after > before * 1.0001
 
 
 def test_perfect_information_is_worth_something(made: Made) -> None:
