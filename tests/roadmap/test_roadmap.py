@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -32,8 +33,8 @@ from planner.roadmap.files import parse_roadmap, read_roadmap, write_roadmap
 from planner.roadmap.infeasible import why_none
 from planner.roadmap.making import make, orders_of
 from planner.roadmap.parts import RoadmapParts, relaxed_cost, solve_roadmap
-from planner.roadmap.planning import RoadmapResult, plan_roadmap
-from planner.roadmap.programme import OrderKey, RoadmapProgramme, build_roadmap
+from planner.roadmap.planning import RoadmapResult, Selections, plan_roadmap, planned
+from planner.roadmap.programme import OrderKey, RoadmapProgramme, ScenariosAt, build_roadmap
 from planner.roadmap.records import Roadmap
 from planner.roadmap.tree import changes_at, demand_factor, line_of, tree
 from planner.scenarios.generators import all_scenarios
@@ -42,9 +43,11 @@ Made = tuple[RoadmapResult, Roadmap]
 GOLDEN = Path(__file__).parent / "golden" / "orders.txt"
 
 
-def least_cost(model: Model, method: str = "decomposed") -> float:
-    """Cost of the cheapest roadmap of all scenarios, USD; infinite without one."""
-    made = build_roadmap(model, all_scenarios)
+def least_cost(
+    model: Model, method: str = "decomposed", scenarios: ScenariosAt = all_scenarios
+) -> float:
+    """Cost of the cheapest roadmap of some scenarios, USD; infinite without one."""
+    made = build_roadmap(model, scenarios)
     settings = replace(EXACT, method=method)
     return solve_roadmap(RoadmapParts(made.base.data, settings, roadmap=made), settings).objective
 
@@ -139,6 +142,34 @@ def test_in_one_piece_it_costs_the_same(growing: LoadedModel) -> None:
     horizon = growing.model.horizon.replace(order_months={}, periods=3)
     model = growing.model.replace(horizon=horizon)
     assert least_cost(model, "extensive") == pytest.approx(least_cost(model), rel=1e-6)
+
+
+def test_flexible_power_serves_as_long_as_nothing_has_failed(tiny: LoadedModel) -> None:
+    def cost(flexible_mw: float, scenarios: ScenariosAt) -> float:
+        power = [{"region": "west", "from_period": 1, "firm_mw": 3, "flexible_mw": flexible_mw}]
+        return least_cost(with_horizon(tiny.model, periods=1, power=power), scenarios=scenarios)
+
+    assert math.isinf(cost(0, lambda _: ()))
+    assert math.isfinite(cost(3, lambda _: ()))
+    assert math.isinf(cost(3, all_scenarios))
+
+
+@pytest.mark.parametrize(("months", "periods"), [(0.0, 1), (12.0, 2)])
+def test_a_reservation_is_in_service_for_its_term(
+    growing: LoadedModel, months: float, periods: int
+) -> None:
+    terms = {"cloud": months} if months else {}
+    horizon = growing.model.horizon.replace(periods=3, paths={}, reserved_months=terms)
+    model = growing.model.replace(horizon=horizon)
+    made, solution = planned(model, Selections(None), EXACT, {}, 0)
+    ordered = [
+        solution.values[made.orders[OrderKey(name, "emergency", "cloud")].name]
+        for name in made.nodes
+    ]
+    assert ordered[0] > 0
+    for index, each in enumerate(made.nodes.values()):
+        there = solution.values[each.programme.purchases.instances["cloud"].name]
+        assert there == sum(ordered[max(0, index + 1 - periods) : index + 1])
 
 
 def test_nothing_gets_cheaper_by_longer_leads_or_smaller_budgets(tiny: LoadedModel) -> None:
