@@ -11,14 +11,21 @@ from pathlib import Path
 from planner.errors import InputError
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, *endings: str) -> None:
     """Check that a file can be written.
+
+    Parameters
+    ----------
+    endings
+        How its name may end; none given means in any way.
 
     Raises
     ------
     InputError
-        If it is a folder, or stands in none that can be written.
+        If its name has another ending, it is a folder, or it stands in none that can be written.
     """
+    if endings and path.suffix.lower() not in endings:
+        raise InputError.single(str(path), f"expected a name that ends in {' or '.join(endings)}")
     try:
         is_folder, is_in_folder = path.is_dir(), path.parent.is_dir()
     except OSError as error:

@@ -84,9 +84,7 @@ def command(
     if not all(0 < percent <= 1000 for percent in within):
         raise InputError.single("--within", "expected percents above 0 and up to 1000")
     if file is not None:
-        if file.suffix.lower() != ".csv":
-            raise InputError.single(str(file), "expected a name that ends in .csv")
-        check_file(file)
+        check_file(file, ".csv")
     loaded = model.load()
     selection = choose(loaded, wanted, output, settings)
     with output.progress.working(), interruptible(output.quiet) as stop:

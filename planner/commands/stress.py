@@ -175,10 +175,10 @@ def command(
     from planner.commands.interruption import interruptible
     from planner.files import check_file, write_file
     from planner.json_text import json_text
-    from planner.reporting.stress import check_output, show_stress, write_output
+    from planner.reporting.stress import KINDS, show_stress, write_output
 
     if file is not None:
-        check_output(file)
+        check_file(file, *KINDS)
     if certificates.certificate is not None:
         check_file(certificates.certificate)
     found = subject.open(output)

@@ -11,8 +11,7 @@ from planner.amounts import counted, listed, minutes, percent, requests
 from planner.analysis.stress.certificate import Certificate, CertificateCheck
 from planner.analysis.stress.failure_sets import judged_as
 from planner.analysis.stress.search import SetOutcome, SizeSummary, Stress
-from planner.errors import InputError
-from planner.files import check_file, write_file
+from planner.files import write_file
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import LoadedModel
 from planner.reporting.html.templates import asset
@@ -32,13 +31,6 @@ HOURS = {
 }
 #: Nothing is fetched, and nothing runs.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-
-
-def check_output(path: Path) -> None:
-    """Check before a long run that a page or picture can be written."""
-    if path.suffix.lower() not in KINDS:
-        raise InputError.single(str(path), f"expected a name that ends in {' or '.join(KINDS)}")
-    check_file(path)
 
 
 def write_output(found: Stress, loaded: LoadedModel, path: Path) -> None:

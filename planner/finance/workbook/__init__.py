@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from planner.errors import InputError
 from planner.files import check_file, write_file
 from planner.finance.workbook.assets import (
     BuildCells,
@@ -47,9 +46,7 @@ def write_workbook(study: FinanceStudy, path: Path) -> None:
 
 def check_workbook(path: Path) -> None:
     """Check before a long run that a workbook can be written."""
-    if path.suffix.lower() != ENDING:
-        raise InputError.single(str(path), f"expected a name that ends in {ENDING}")
-    check_file(path)
+    check_file(path, ENDING)
 
 
 def workbook_bytes(study: FinanceStudy) -> bytes:
