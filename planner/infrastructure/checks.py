@@ -15,11 +15,10 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import retirable_blocks, retirable_units
 from planner.infrastructure.horizon_checks import check_horizon
 from planner.infrastructure.measure_checks import check_measures
-from planner.infrastructure.plant_checks import check_series
+from planner.infrastructure.plant_checks import check_plant
 from planner.infrastructure.scenario_checks import check_scenarios
 from planner.infrastructure.source import Document, Path_, nearest
 from planner.infrastructure.supply import PowerSupply
-from planner.laws.money import HOURS_PER_YEAR
 from planner.laws.power import MOST_SETS
 
 #: Path pattern (`*` any key, `#` any index, `@` the key itself is the reference) and the
@@ -274,34 +273,8 @@ def _check_clusters(model: Model, document: Document) -> None:
 
 
 def _check_plants(model: Model, document: Document) -> None:
-    for name, plant in model.plants.items():
-        for index, cluster in enumerate(plant.cools):
-            if model.clusters[cluster].region != plant.region:
-                path = ("plants", name, "cools", index)
-                document.complain(path, f"`{cluster}` is not in region {plant.region}")
-        if model.regions[plant.region].candidate and any(plant.existing.values()):
-            document.complain(("plants", name), "has units in a region that is only a candidate")
-        if plant.role == "primary" and all(
-            model.cooling_units[unit].mode == "standby"
-            for unit in (*plant.existing, *plant.options)
-        ):
-            document.complain(
-                ("plants", name), "a primary plant needs units that are not on standby"
-            )
-        most = sum(plant.existing.values()) + plant.max_added * len(plant.options)
-        if plant.restart_units > most:
-            message = f"{plant.restart_units} units are more than the {most} that it can have"
-            document.complain(("plants", name, "restart_units"), message)
-        planned = sum(
-            count * model.cooling_units[unit].planned_outage_hours_per_year
-            for unit, count in plant.existing.items()
-        )
-        if planned > HOURS_PER_YEAR:
-            message = f"planned outages take {planned:,.0f} h of the 8,760 of a year, one at a time"
-            document.complain(("plants", name), message)
-
-        check_series(model, name, document)
-
+    for name in model.plants:
+        check_plant(model, name, document)
     for name, feed in model.feeds.items():
         for index, load in enumerate(feed.powers):
             loads = [entry.get(load) for entry in (model.clusters, model.plants)]

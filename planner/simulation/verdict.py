@@ -483,10 +483,8 @@ def _peak_temperature(world: World, history: History, index: int) -> float:
 def _lost_requests(world: World, history: History, index: int) -> float:
     """Requests whose clients gave up or wait at the end, and work lost since its checkpoint."""
     left = history.waiting[-1:, index] - history.stale[-1:, index] + history.retrying[-1:, index]
-    lost = float(history.gave_up[:, index].sum() + left.sum())
-    if world.tiers.checkpoint_minutes.any():
-        lost += float(lost_work_of(world, history, index).sum())
-    return lost
+    work = lost_work_of(world, history, index)
+    return float(history.gave_up[:, index].sum() + left.sum() + work.sum())
 
 
 def _retry_ratio(history: History, index: int) -> float:
