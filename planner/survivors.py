@@ -3,9 +3,9 @@
 The programme asks for more than simulation and standard in places, and margins ask for more than
 fell short. So a cheaper fleet may survive. From a fleet that survives, as much as possible is left
 out of each purchase, the dearest first; then some of one are exchanged for fewer dollars of
-another. A fleet that fails first gets what makes it survive at the least price. Fleets are judged
-by the scenarios that ever failed, the last first, and by all others only where these are survived
-and nothing is left to take out.
+another, or of two. A fleet that fails first gets what makes it survive at the least price. Fleets
+are judged by the scenarios that ever failed, the last first, and by all others only where these are
+survived and nothing is left to take out.
 """
 
 from __future__ import annotations
@@ -229,27 +229,32 @@ class Search:
         return counts
 
     def _exchanged(self, counts: Counts) -> Counts | None:
-        """A cheaper fleet with less of something and more of something else; None if none."""
-        for gone in self._places(counts):
-            spare = counts[gone] - self.least[gone]
-            for less in sorted({*range(1, min(spare, FEW) + 1), *_doubled(spare), spare} - {0}):
-                better = self._exchange(counts, gone, less)
-                if better is not None:
-                    return better
+        """A cheaper fleet with less of something and more of one or two others; None if none."""
+        for others in (1, 2):
+            for gone in self._places(counts):
+                spare = counts[gone] - self.least[gone]
+                for less in sorted({*range(1, min(spare, FEW) + 1), *_doubled(spare), spare} - {0}):
+                    fewer = _with(counts, gone, -less)
+                    better = self._answered(fewer, gone, self.usd(counts), others)
+                    if better is not None:
+                        return better
         return None
 
-    def _exchange(self, counts: Counts, gone: int, less: int) -> Counts | None:
-        """A cheaper fleet with so many less of a purchase."""
-        fewer = _with(counts, gone, -less)
-        failing = self.judged.failing_first(fewer)
+    def _answered(self, counts: Counts, gone: int, most_usd: float, others: int) -> Counts | None:
+        """A fleet that survives for less than an amount, with more of so many other purchases."""
+        failing = self.judged.failing_first(counts)
         for place in self._places(counts)[::-1]:
-            most = int((less * self.prices[gone] - 1e-6) // self.prices[place])
-            if place == gone or not most:
+            most = int((most_usd - self.usd(counts) - 1e-6) // self.prices[place])
+            if place == gone or most <= 0:
                 continue
-            more = self._enough(fewer, place, most, failing)
-            whole = None if more is None else self.judged.completed(more)
-            cheaper = whole is not None and self.usd(whole) < self.usd(counts)
-            if whole is not None and cheaper and self.judged.survives(whole):
+            if others > 1:
+                # What answers one scenario leaves another to the next purchase.
+                more = self._enough(counts, place, most, failing[:1])
+                whole = more and self._answered(more, gone, most_usd, others - 1)
+            else:
+                more = self._enough(counts, place, most, failing)
+                whole = more and self.judged.completed(more)
+            if whole and self.usd(whole) < most_usd and self.judged.survives(whole):
                 return whole
         return None
 
