@@ -285,6 +285,8 @@ class _Loop:
     def _look_below(self) -> bool:
         """Look below once; whether hours of the week have joined since."""
         data = ProblemData(self.model, self.scenarios, {})
+        if self.rounds:
+            data = self.rounds[-1].programme.data.changed(self.scenarios, {}, {})
         best = best_round(self.rounds)
         survivor = None if best is None or best.failed else best
         if survivor is not None and not data.exact_crowds:

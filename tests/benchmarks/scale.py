@@ -6,11 +6,12 @@ Run ``python tests/benchmarks/scale.py [--gap G] [--extensive K] [--limit S] [--
 The scenarios of hyperscaler-12 come first, then pairs of failures spread over all there are; those
 that leave no plan even alone are taken out. With ``--regions N`` the model is a synthetic one of N
 regions whose demand is the same in every hour, so that a failure has five stages and not 27: small
-enough for the whole programme. Each number is solved in a process of its own, so that
-its memory is its own; the whole programme (PuLP and HiGHS) up to K scenarios. Seconds are of the
-processor and count everything from scenarios to a proven plan, without simulation; the audit, which
-works the recourse of every scenario out again, is stated apart. With ``--hours`` scenarios are only
-laid out, each at H hours of the week.
+enough for the whole programme. Each number is solved in a process of its own, so that its memory is
+its own; the whole programme (PuLP and HiGHS) up to K scenarios, or handed to linopy from ready
+coefficients (``--method linopy``; not installed with the planner). Seconds are of the processor and
+count everything from scenarios to a proven plan, without simulation; the audit, which works the
+recourse of every scenario out again, is stated apart. With ``--hours`` scenarios are only laid out,
+each at H hours of the week.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from pathlib import Path
 # Run as a script: the checkout is not on the path.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import numpy as np
+
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import load_model
 from planner.infrastructure.synthesis import model_text
@@ -37,6 +40,7 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.deadline import Deadline
+from planner.optimization.solution.scaling import Scaled
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 from planner.scenarios.combinations import pairs
@@ -77,15 +81,64 @@ def decomposed(data: ProblemData, settings: SolverSettings) -> tuple[Programme, 
         parts.change(parts.data.changed(kept, {}, {}))
 
 
+def possible(data: ProblemData) -> ProblemData:
+    """The same without scenarios that leave no plan, which decomposition finds."""
+    return ProblemData(data.model, decomposed(data, SolverSettings(gap=0.05))[0].data.scenarios, {})
+
+
 def extensive(data: ProblemData, settings: SolverSettings) -> tuple[Programme, Solution]:
-    """The plan of the whole programme; scenarios that leave none are known from the other way."""
-    possible = decomposed(data, SolverSettings(gap=0.05))[0].data.scenarios
-    whole = ProblemData(data.model, possible, {})
+    """The plan of the whole programme, without scenarios that leave none."""
+    whole = possible(data)
     started = time.process_time()
     programme = build(whole)
     solution = solve(programme, settings)
     print(f"{time.process_time() - started:.1f}", end=" ")
     return programme, solution
+
+
+def with_linopy(data: ProblemData, settings: SolverSettings) -> None:
+    """Hand the whole programme to linopy, from ready coefficients, and solve it there."""
+    import linopy
+    import xarray
+
+    programme = build(possible(data))
+    numbers, model = Scaled(programme.problem).numbers, linopy.Model()
+    started = time.process_time()
+    labels = np.zeros(len(numbers.cost), dtype=int)
+    for whole in (False, True):
+        mine = np.flatnonzero(numbers.whole == whole)
+        low, high = (
+            xarray.DataArray(bound[mine], dims="column") for bound in (numbers.low, numbers.high)
+        )
+        made = model.add_variables(low, high, name=f"x{whole:d}", integer=whole)
+        labels[mine] = made.labels.values
+    count = np.bincount(numbers.row, minlength=len(numbers.side))
+    place = np.arange(len(numbers.row)) - np.repeat(np.cumsum(count) - count, count)
+    width = np.ceil(np.log2(np.maximum(count, 1))).astype(int)
+    for power in np.unique(width).tolist():  # rows of similar length together
+        rows = np.flatnonzero(width == power)
+        inside = width[numbers.row] == power
+        row, column = np.searchsorted(rows, numbers.row[inside]), place[inside]
+        terms = np.full((len(rows), 2**power), -1)
+        factors = np.zeros(terms.shape)
+        terms[row, column] = labels[numbers.column[inside]]
+        factors[row, column] = numbers.entry[inside]
+        axes = ("row", "_term")
+        expression = linopy.LinearExpression(
+            xarray.Dataset({"coeffs": (axes, factors), "vars": (axes, terms)}), model
+        )
+        sign = np.array(["=", ">=", "<="])[numbers.sense[rows]]
+        side = xarray.DataArray(numbers.side[rows], dims="row")
+        model.add_constraints(expression, xarray.DataArray(sign, dims="row"), side)
+    cost = xarray.Dataset({"coeffs": ("_term", numbers.cost), "vars": ("_term", labels)})
+    model.add_objective(linopy.LinearExpression(cost, model))
+    built = time.process_time() - started
+    status = model.solve("highs", mip_rel_gap=settings.gap, threads=1, random_seed=1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    seconds = time.process_time() - started
+    print(
+        f"{seconds:.1f} s from ready coefficients, {built:.1f} s built, {status}, {peak:,.0f} MiB"
+    )
 
 
 def lay_out(count: int, hours: int) -> None:
@@ -113,18 +166,22 @@ def lay_out(count: int, hours: int) -> None:
 def measure(data: ProblemData, method: str, settings: SolverSettings) -> None:
     """Solve some scenarios one way, and print a line."""
     started = time.process_time()
-    made = (decomposed if method == "decomposed" else extensive)(data, settings)
+    if method == "linopy":
+        with_linopy(data, settings)
+        return
+    programme, solution = (decomposed if method == "decomposed" else extensive)(data, settings)
     if method == "decomposed":
         print(f"{time.process_time() - started:.1f}", end=" ")
-    before = time.process_time()
-    audit(*made)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    programme, solution = made
     print(
-        f"s solved, {time.process_time() - before:.1f} s audited, gap {solution.gap:.3%}, "
-        f"{solution.objective / 1e6:,.2f} M USD a year, {peak:,.0f} MiB, "
-        f"{len(programme.data.scenarios):,} scenarios possible"
+        f"s solved, gap {solution.gap:.3%}, {solution.objective / 1e6:,.2f} M USD a year, "
+        f"{peak:,.0f} MiB, {len(programme.data.scenarios):,} scenarios possible",
+        end=", ",
+        flush=True,
     )
+    before = time.process_time()
+    audit(programme, solution)
+    print(f"{time.process_time() - before:.1f} s audited")
 
 
 def main() -> None:
@@ -136,7 +193,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, metavar="S", help="Seconds for each solve.")
     parser.add_argument("--hours", type=int, metavar="H", help="Lay out only, at H hours each.")
     parser.add_argument("--regions", type=int, metavar="N", help="A synthetic model, even demand.")
-    parser.add_argument("--method", choices=["decomposed", "extensive"], help=argparse.SUPPRESS)
+    parser.add_argument("--method", choices=["decomposed", "extensive", "linopy"])
     asked = parser.parse_args()
     if asked.hours:
         lay_out(asked.counts[0], asked.hours)

@@ -94,6 +94,11 @@ class Form:
         return columns, place
 
     @cached_property
+    def touched(self) -> Whole:
+        """Rows to which purchases add something."""
+        return np.unique(self.link_row)
+
+    @cached_property
     def _shared(self) -> Flags:
         """Columns with upper bounds that all blocks share."""
         found = np.ones(len(self.cost), dtype=bool)

@@ -19,7 +19,13 @@ import numpy as np
 
 from planner.errors import SolverError
 from planner.optimization.decomposition.blocks import Block, Floats, Form, Structure, Whole
-from planner.optimization.formulation.algebra import AT_LEAST, AT_MOST, Expression, Variable
+from planner.optimization.formulation.algebra import (
+    AT_LEAST,
+    AT_MOST,
+    EQUAL,
+    Expression,
+    Variable,
+)
 from planner.optimization.solution.deadline import OutOfTime
 from planner.workers import workers
 
@@ -27,6 +33,8 @@ from planner.workers import workers
 PRICE = 1e3
 #: What is missed of a row, in its scaled unit, counts as zero up to here.
 MISSED = 1e-7
+#: Distances up to which recourse at other purchases is still feasible, and a cut tight.
+STILL = 1e-9
 #: Share of the largest slope of a cut below which a slope is rounding.
 ROUNDING = 1e-12
 #: Structures whose instances of HiGHS are kept: one takes some hundred KiB, and a millisecond.
@@ -73,11 +81,26 @@ class Evaluation:
         Bound on its value everywhere.
     impossible
         Bound on what is missed, where something is: has to be at most zero.
+    room
+        What its recourse leaves of the rows that purchases touch: the most that these may add to
+        rows ≤, the least to rows ≥.
     """
 
     value: float
     cut: Cut
     impossible: Cut | None
+    room: Floats
+
+    def holds(self, form: Form, given: Floats, purchases: Floats) -> bool:
+        """Whether it does at other purchases: its recourse is one there, and its cut is tight."""
+        if self.impossible is not None:
+            return False
+        sense, more = form.structure.sense[form.touched], given - self.room
+        return bool(
+            (sense * more >= -STILL).all()
+            and (np.abs(more[sense == EQUAL]) <= STILL).all()
+            and self.value - self.cut.at(purchases) <= STILL * max(1.0, abs(self.value))
+        )
 
 
 Basis = Any  # highspy.HighsBasis, or one that is packed
@@ -252,8 +275,12 @@ class Evaluator:
         by_form: dict[Form, list[Block]] = {}
         for block in blocks:
             by_form.setdefault(block.form, []).append(block)
-        given = {form: form.given_at(purchases).tobytes() for form in by_form}
-        found = {block: self._known.get(block, {}).get(given[block.form]) for block in blocks}
+        added = {form: form.given_at(purchases)[form.touched] for form in by_form}
+        given = {form: amounts.tobytes() for form, amounts in added.items()}
+        found = {
+            block: self._still(block, added[block.form], given[block.form], purchases)
+            for block in blocks
+        }
         runs = [
             new[first : first + BATCH]
             for form in sorted(by_form, key=lambda form: form.structure.number)
@@ -272,6 +299,15 @@ class Evaluator:
                 self._keep(block, given[form], one)
         self._bases |= bases
         return {block: one for block, one in found.items() if one is not None}
+
+    def _still(
+        self, block: Block, added: Floats, given: bytes, purchases: Floats
+    ) -> Evaluation | None:
+        """An evaluation of a block at other purchases that holds at these."""
+        known = self._known.get(block, {})
+        if given in known:
+            return known[given]
+        return next((e for e in known.values() if e.holds(block.form, added, purchases)), None)
 
     def _number(self, runs: Iterable[Sequence[Block]]) -> None:
         """Give blocks that are new their places among those that workers have."""
@@ -326,10 +362,10 @@ def _evaluated(highs: Any, block: Block, given: Floats) -> Evaluation:
     highs.changeRowsBounds(len(rows), rows, lower, upper)
     limited = form.limited.astype(np.int32)
     highs.changeColsBounds(len(limited), limited, np.zeros(len(limited)), block.limits)
-    value, duals, missed = _run(highs, len(high))
+    value, duals, missed, used = _run(highs, len(high))
     cut = _cut(form, duals, form.cost, (side, high))
     if missed <= MISSED * max(1.0, float(len(side)) ** 0.5):
-        return Evaluation(value, cut, None)
+        return Evaluation(value, cut, None, (side - used)[form.touched])
     return _missed(highs, form, cut, (side, high))
 
 
@@ -341,19 +377,20 @@ def _missed(highs: Any, form: Form, cut: Cut, limits: tuple[Floats, Floats]) -> 
     own = np.arange(count, dtype=np.int32)
     highs.changeColsCost(count, own, np.zeros(count))
     highs.changeColsCost(extra, slacks, np.ones(extra))
-    missed, duals, _ = _run(highs, count)
+    missed, duals, *_ = _run(highs, count)
     highs.changeColsCost(extra, slacks, np.full(extra, PRICE))
     highs.changeColsCost(count, own, form.cost)
     if missed > MISSED:
-        return Evaluation(np.inf, cut, _cut(form, duals, np.zeros(count), limits))
+        return Evaluation(np.inf, cut, _cut(form, duals, np.zeros(count), limits), np.zeros(0))
     highs.changeColsBounds(extra, slacks, np.zeros(extra), np.full(extra, MISSED))
-    value, duals, _ = _run(highs, count)
+    value, duals, _, used = _run(highs, count)
     highs.changeColsBounds(extra, slacks, np.zeros(extra), np.full(extra, np.inf))
-    return Evaluation(value, _cut(form, duals, form.cost, limits), None)
+    cut = _cut(form, duals, form.cost, limits)
+    return Evaluation(value, cut, None, (limits[0] - used)[form.touched])
 
 
-def _run(highs: Any, count: int) -> tuple[float, Floats, float]:
-    """Value, multipliers of rows, and what is missed."""
+def _run(highs: Any, count: int) -> tuple[float, Floats, float, Floats]:
+    """Value, multipliers of rows, what is missed, and the left sides of rows."""
     highs.run()
     status = highs.getModelStatus()
     if status != highspy.HighsModelStatus.kOptimal:
@@ -364,7 +401,9 @@ def _run(highs: Any, count: int) -> tuple[float, Floats, float]:
         raise SolverError(f"HiGHS ended a recourse programme with {status.name}")
     found = highs.getSolution()
     value = float(highs.getObjectiveValue())
-    return value, np.array(found.row_dual), sum(found.col_value[count:])
+    return (
+        value, np.array(found.row_dual), sum(found.col_value[count:]), np.array(found.row_value)
+    )  # fmt: skip
 
 
 def _made(structure: Structure) -> Any:

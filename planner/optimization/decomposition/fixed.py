@@ -35,17 +35,21 @@ def with_purchases(
     known
         A programme in parts of the same model, whose blocks are used again.
     """
-    strict = _in_parts(replace(data, waived={}), settings, known)
+    strict = _in_parts(_waiving(data, {}), settings, known)
     found = _solved(strict, counts, settings)
     if found[1].status == "infeasible":
-        waived = _in_parts(replace(data, waived=stricter_rows(data)), settings, strict)
+        waived = _in_parts(_waiving(data, stricter_rows(data)), settings, strict)
         found = _solved(waived, counts, settings)
         if found[1].status == "infeasible":
             return None
         missed = _missed(strict, found[1], settings)
-        fewer = _solved(_in_parts(replace(data, waived=missed), settings, waived), counts, settings)
+        fewer = _solved(_in_parts(_waiving(data, missed), settings, waived), counts, settings)
         found = found if fewer[1].status == "infeasible" else fewer
     return found
+
+
+def _waiving(data: ProblemData, waived: Mapping[Key, float]) -> ProblemData:
+    return data.changed(data.scenarios, data.margins, waived, data.learned)
 
 
 def _in_parts(
