@@ -24,6 +24,7 @@ from planner.infrastructure.failures import NodeLoss, Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import load_model
 from planner.optimization.decomposition.blocks import Floats
+from planner.optimization.decomposition.evaluation import Evaluator
 from planner.optimization.decomposition.fixed import least_cost
 from planner.optimization.decomposition.loop import Loop, decomposes, solve_in_parts
 from planner.optimization.decomposition.master import Master
@@ -121,9 +122,12 @@ class TestCuts:
         parts.lay_out(Deadline(EXACT))
         blocks = {piece.block: None for one in parts.failures for piece in one.pieces}
         one, other = purchases(parts, first), purchases(parts, second)
+        anew = Evaluator()
         for block in blocks:
             here, there = (parts.evaluator.evaluate(block, place) for place in (one, other))
             assert here.cut.at(other) <= there.value + 1e-6 * max(1.0, abs(there.value))
+            # What is known of the first purchases may answer for the second: the same value.
+            assert there.value == pytest.approx(anew.evaluate(block, other).value, abs=1e-6)
             if here.impossible is None:
                 assert here.cut.at(one) == pytest.approx(here.value, rel=1e-5, abs=1e-5)
             else:
