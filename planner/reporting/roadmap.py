@@ -252,18 +252,11 @@ def show_roadmap_comparison(found: RoadmapComparison, as_json: bool) -> None:
 
 def comparison_data(found: RoadmapComparison) -> dict[str, Any]:
     """How two roadmaps differ, as JSON."""
-    values = None
-    if found.values is not None:
-        values = [{"path": v.path, "before": v.before, "after": v.after} for v in found.values]
     return {
         "kind": "roadmaps",
+        **{key: plain(value) for key, value in vars(found).items() if key not in "ab"},
         "a": found.a.model.name,
         "b": found.b.model.name,
         "npv_usd": round(found.npv_usd, 2),
         "moved": [{**plain(one), "text": one.text} for one in found.moved],
-        "capital_usd": {str(year): usd for year, usd in found.capital_usd.items()},
-        "lost": list(found.lost),
-        "gained": list(found.gained),
-        "values": values,
-        "notes": list(found.notes),
     }

@@ -191,23 +191,9 @@ def plan_roadmap(
     SolverError
         If the solver fails, or time ends before there is a roadmap.
     """
-    result = _planned(model, settings, wanted, rounds, progress, decided, start, decided_periods)
-    return replace(result, decided=decided or {}, decided_periods=decided_periods)
-
-
-def _planned(
-    model: Model,
-    settings: SolverSettings,
-    wanted: Wanted | None,
-    rounds: int,
-    progress: Callable[[str], None],
-    decided: Mapping[OrderKey, int] | None,
-    start: Mapping[OrderKey, int] | None,
-    decided_periods: int,
-) -> RoadmapResult:
-    """The same, without what was fixed."""
-    planning = _Planning(model, settings, Selections(wanted), progress)
-    fix_orders(planning.roadmap, decided or {}, decided_periods)
+    planning = _Planning(
+        model, settings, Selections(wanted), progress, decided or {}, decided_periods
+    )
     first = planning.values_of(start or {})
     for number in range(1, rounds + 1):
         progress(f"round {number}: solving {len(planning.roadmap.nodes)} nodes")
@@ -222,9 +208,7 @@ def _planned(
         if solution.status == "infeasible" and planning.best is not None:
             return planning.result(number)
         if solution.status == "infeasible":
-            return RoadmapResult(
-                planning.roadmap, planning.parts, planning.selection, solution, {}, number
-            )
+            return planning.none(solution, number)
         planning.keep(solution)
         first = solution.values
         failed = sum(len(one.missed) for one in planning.outcomes.values())
@@ -250,8 +234,7 @@ def planned(
     SolverError
         If time ends before.
     """
-    planning = _Planning(model, settings, selections, lambda _: None)
-    fix_orders(planning.roadmap, decided, decided_periods)
+    planning = _Planning(model, settings, selections, lambda _: None, decided, decided_periods)
     return planning.roadmap, planning.solved(None)
 
 
@@ -273,6 +256,8 @@ class _Planning:
     settings: SolverSettings
     selections: Selections
     progress: Callable[[str], None]
+    decided: Mapping[OrderKey, int]
+    decided_periods: int
     margins: dict[str, dict[str, Margin]] = field(default_factory=dict)
     steady: set[tuple[str, str]] = field(default_factory=set)
     outcomes: dict[str, NodeOutcome] = field(default_factory=dict)
@@ -284,6 +269,7 @@ class _Planning:
         waived = waivers(self.short)
         self.roadmap = build_roadmap(self.model, self.selections.scenarios, waived)
         _check_fits(self.roadmap)
+        fix_orders(self.roadmap, self.decided, self.decided_periods)
         base = self.roadmap.base
         self.parts = RoadmapParts(base.data, self.settings, self.progress, roadmap=self.roadmap)
         self.selection = self.selections.of(next(iter(self.roadmap.nodes.values())).data.model)
@@ -381,9 +367,18 @@ class _Planning:
             raise ValueError("There is no roadmap.")
         solution, outcomes = self.best
         stopped = self.settings.stopped
+        return replace(
+            self.none(solution, rounds),
+            outcomes=outcomes,
+            timed_out=cut_short and not stopped,
+            interrupted=stopped,
+        )
+
+    def none(self, solution: Solution, rounds: int) -> RoadmapResult:
+        """The proof that there is no roadmap."""
         return RoadmapResult(
-            self.roadmap, self.parts, self.selection, solution, outcomes, rounds,
-            cut_short and not stopped, stopped,
+            self.roadmap, self.parts, self.selection, solution, {}, rounds,
+            decided=self.decided, decided_periods=self.decided_periods,
         )  # fmt: skip
 
 

@@ -66,8 +66,7 @@ def _write_study(book: Book, front: Sheet, column: int, study: RoadmapFinance) -
     years = book.sheet(f"Years {study.name}", (26.0, *[book.amount_width] * len(study.by_month)))
     years.title(f"{study.name}: expected cash flows by calendar year, USD")
     capital = _write_years(years, flows, study, last)
-    row = _write_budgets(years, study, len(study.by_year) + HEAD + 3)
-    net = _write_dates(years, flows, study, row, last)
+    net = _write_dates(years, flows, study, len(study.by_year) + HEAD + 3, last)
     front.formula(6, column, capital, study.capital_usd, "money", "measure")
     worth = f"-SUM({flows.absolute((HEAD + 1, 8), (last, 8))})"
     front.formula(7, column, worth, study.npv_usd, "money", "measure")
@@ -123,21 +122,6 @@ def _write_years(years: Sheet, flows: Sheet, study: RoadmapFinance, last: int) -
         years.formula(end + 1, column, above, total, "money", "total")
     years.text(end + 1, 0, "all", "total")
     return f'SUMIFS({usd},{of_category},"capital")'
-
-
-def _write_budgets(years: Sheet, study: RoadmapFinance, row: int) -> int:
-    """Capital by path and year beside its budget; returns the row after it."""
-    columns = [("capital", "text"), *((str(year), "money") for year in study.years)]
-    paths: dict[str, dict[int, float]] = {}
-    limits: dict[int, float] = {}
-    for line in study.roadmap.budgets:
-        paths.setdefault(line.path, {})[line.year] = line.capital_usd
-        if line.budget_usd is not None:
-            limits[line.year] = line.budget_usd
-    named = {f"path {name}" if name else "of the year": usd for name, usd in paths.items()}
-    rows = [[name, *map(usd.get, study.years)] for name, usd in named.items()]
-    rows.append(["budget", *map(limits.get, study.years)])
-    return years.table(row, columns, rows) + 1
 
 
 def _write_dates(years: Sheet, flows: Sheet, study: RoadmapFinance, row: int, last: int) -> str:
