@@ -74,6 +74,13 @@ def refuse(problems: Iterable[Problem]) -> None:
         raise InputError(found)
 
 
+class OutputError(PlannerError):
+    """A result that is there cannot be written where it was asked for."""
+
+    def __init__(self, path: object, error: OSError) -> None:
+        super().__init__(f"{path}: cannot be written: {error.strerror or error}")
+
+
 class SolverError(PlannerError):
     """The solver failed, or returned something that is not what it claimed."""
 

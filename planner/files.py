@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
+import secrets
+import stat
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from hashlib import sha256
+from pathlib import Path, PurePath
 
-from planner.errors import InputError
+from planner.errors import InputError, OutputError
+
+if sys.platform != "win32":
+    import fcntl
+
+#: List of hashes of the files of a folder, as `sha256sum --check` takes it.
+SUMS = "SHA256SUMS"
+FILES_OF_PROCESS = Path("/proc/self/fd")
+READ_ONLY = "is a read-only file"
 
 
 def check_file(path: Path, *endings: str) -> None:
@@ -35,6 +47,29 @@ def check_file(path: Path, *endings: str) -> None:
         raise InputError.single(str(path), "is a folder; expected a file to write")
     if not (is_in_folder and os.access(path.parent, os.W_OK | os.X_OK)):
         raise InputError.single(str(path), f"{path.parent} is not a writable folder")
+    if _is_read_only(path):
+        raise InputError.single(str(path), READ_ONLY)
+
+
+def check_folder(folder: Path) -> None:
+    """Check before a long run that a folder can be made or written.
+
+    Raises
+    ------
+    InputError
+        If it cannot.
+    """
+    try:
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        writable = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    except OSError as error:
+        raise InputError.single(str(folder), f"cannot be written: {error.strerror}") from error
+    if not writable:
+        message = f"cannot be written: {existing} is not a writable folder"
+        raise InputError.single(str(folder), message)
+    for file in (folder / SUMS, folder / "plan.json", folder / "roadmap.json"):
+        if _is_read_only(file):
+            raise InputError.single(str(file), READ_ONLY)
 
 
 def write_file(content: bytes, path: Path) -> None:
@@ -42,14 +77,76 @@ def write_file(content: bytes, path: Path) -> None:
 
     Raises
     ------
-    InputError
+    OutputError
         If it cannot be written.
     """
     try:
         replace_files({path: content})
     except OSError as error:
-        message = f"cannot be written: {error.strerror or error}"
-        raise InputError.single(str(path), message) from error
+        raise OutputError(path, error) from error
+
+
+def write_folder(
+    folder: Path, contents: Mapping[str, bytes], aside: Mapping[str, bytes] | None = None
+) -> None:
+    """Write files of a folder that belong together, with their hashes in a file ``SHA256SUMS``.
+
+    Whoever else writes into the folder waits until all are there, so that they are of one writer.
+
+    Parameters
+    ----------
+    aside
+        Files that differ from run to run, without a hash.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    sums = "".join(f"{sha256(contents[name]).hexdigest()}  {name}\n" for name in sorted(contents))
+    files = {**(aside or {}), **contents, SUMS: sums.encode()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone_in(folder):
+            replace_files({folder / name: content for name, content in files.items()})
+    except OSError as error:
+        raise OutputError(folder, error) from error
+
+
+def strange_files(path: Path, read: Callable[[Path, str], bytes]) -> Iterator[str]:
+    """Files that are not those written together with one of them (`write_folder`).
+
+    Parameters
+    ----------
+    path
+        One of them; nothing is known of it where its folder has no list of hashes or not its name.
+    read
+        Reads a file, given also what it is called in problems.
+    """
+    sums = path.parent / SUMS
+    if not sums.is_file():
+        return
+    lines = read(sums, str(sums)).decode("utf-8", "replace").splitlines()
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    if path.name not in listed:
+        return
+    for name, digest in listed.items():
+        file = path.parent / PurePath(name).name
+        if not file.is_file():
+            yield f"{file} is missing"
+        elif sha256(read(file, str(file))).hexdigest() != digest:
+            yield f"{file} is not the file that was written"
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold a folder while writing into it; a lock on itself, which leaves nothing behind."""
+    with ExitStack() as stack:
+        if sys.platform != "win32":
+            handle = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def replace_files(contents: Mapping[Path, bytes]) -> None:
@@ -60,20 +157,45 @@ def replace_files(contents: Mapping[Path, bytes]) -> None:
     OSError
         If one cannot be written; its `filename` says which.
     """
-    written: dict[Path, Path] = {}
+    with ExitStack() as stack:
+        try:
+            written: dict[Path, Path] = {}
+            for path, content in contents.items():
+                if path.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, "is a directory")
+                if _is_read_only(path):
+                    raise PermissionError(errno.EACCES, READ_ONLY)
+                written[path] = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
+                stack.callback(written[path].unlink, missing_ok=True)
+                _write_beside(path, written[path], content)
+            for path, beside in written.items():
+                beside.replace(path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _write_beside(path: Path, beside: Path, content: bytes) -> None:
+    """Write a file that takes the place of another, with its permissions.
+
+    Where the system has files without names it has none until it is whole: a kill leaves nothing.
+    """
+    unnamed = getattr(os, "O_TMPFILE", 0) if FILES_OF_PROCESS.is_dir() else 0
     try:
-        for path, content in contents.items():
-            if path.is_dir():
-                raise IsADirectoryError(errno.EISDIR, "is a directory")
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            written[path] = Path(name)
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            written[path].chmod(0o644)
-        for path, temporary in written.items():
-            temporary.replace(path)
+        handle = os.open(path.parent, unnamed | os.O_WRONLY, 0o666)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        for temporary in written.values():
-            temporary.unlink(missing_ok=True)
+        if unnamed and error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            raise
+        unnamed = 0
+        handle = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        if unnamed:
+            os.link(FILES_OF_PROCESS / str(handle), beside, follow_symlinks=True)
+    if path.exists():
+        beside.chmod(stat.S_IMODE(path.stat().st_mode))
+
+
+def _is_read_only(path: Path) -> bool:
+    """Whether a file is there that nobody may write; the superuser could, and should not."""
+    return path.is_file() and not path.stat().st_mode & 0o222

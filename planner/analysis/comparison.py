@@ -15,13 +15,9 @@ from typing import Any, Literal
 
 from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.model_difference import ValueChange, model_changes
-from planner.infrastructure.prices import PARTS
 from planner.plan.difference import CostChange, PlanDifference, by_category, difference
 from planner.plan.records import Plan, ScenarioLine
 
-#: Categories of cost that follow from the purchases alone.
-#: Plans made before servers, building and power were apart have them as `gpus`.
-OWNED = frozenset({"cooling", *PARTS, "gpus", "regions", "emergency", "measures"})
 #: Differences of served fractions and of minutes that are none.
 SAME_SHARE, SAME_MINUTES = 1e-6, 0.5
 

@@ -7,19 +7,15 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
-from planner.infrastructure.prices import PARTS
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.costs import purchase_items
 from planner.optimization.solution.solving import Solution
 from planner.plan.assembly import Origin, cost_lines, make_plan, scenario_line
 from planner.plan.baseline import baseline_of
+from planner.plan.claims import OWNED
 from planner.plan.records import Cost, Plan, Verification
 from planner.selection import Wanted, select
 from planner.simulation.verdict import judge
-
-#: Categories of cost that follow from the purchases alone.
-#: Plans made before servers, building and power were apart have them as `gpus`.
-OWNED = frozenset({"cooling", *PARTS, "gpus", "regions", "emergency", "measures"})
 
 
 def existing(loaded: LoadedModel, wanted: Wanted | None = None) -> Plan:

@@ -14,7 +14,7 @@ from planner.api.notebook import Shown, table
 from planner.api.references import PlanReference, plan_source, reopened
 from planner.api.roadmaps import OrderPlan
 from planner.errors import InputError
-from planner.plan.consistency import refuse_contradictions
+from planner.plan.consistency import contradictions, refuse_contradictions
 from planner.plan.files import parse_plan
 from planner.plan.metrics import METRICS
 from planner.plan.records import Plan
@@ -122,8 +122,9 @@ def check(
     plan = roadmap
     source = plan_source(plan)
     judged = source if isinstance(source, Plan) else parse_plan(Path(source))
-    shown = "plan" if isinstance(source, Plan) else str(source)
-    refuse_contradictions(judged, shown)
+    refuse_contradictions(
+        contradictions(judged), "plan" if isinstance(source, Plan) else str(source)
+    )
     if simulate or model is not None:
         opened = reopened(plan, model)
         if simulate:

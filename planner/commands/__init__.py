@@ -27,6 +27,7 @@ COMMANDS = {
     "alternatives": "show plans that cost little more and differ most",
     "compare": "say how two plans or models differ",
     "check-plan": "check a plan against limits of cost and survivability, for pipelines",
+    "verify": "check everything that a plan states, without believing it",
     "finance": "say what plans cost, save and return, and how sure that is",
     "report": "write a plan as one web page for a meeting that works offline",
     "replay": "simulate a recorded incident and compare it with what was observed",
@@ -56,6 +57,7 @@ Examples:
   plan alternatives --within 1,5            good plans that differ
   plan compare before after                 what is bought, lost and gained
   plan check-plan out --fail-on "capital > 900M" --fail-on "survives < 1.0"
+  plan verify out                           everything that the plan states
   plan finance --plan out -o book.xlsx      costs, returns and risk
   plan report out -o report.html            one page for a meeting
   plan replay chatgpt-2023 -o chart.png     an incident against its record

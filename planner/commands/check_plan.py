@@ -150,7 +150,6 @@ def command(
 
 def _read(argument: PlanArgument, simulate: bool, output: Output) -> tuple[Plan, tuple[str, ...]]:
     """The plan to judge, as its file states it or simulated anew, and the notes on it."""
-    from planner.plan.consistency import refuse_contradictions
     from planner.plan.files import parse_plan
     from planner.plan.reopening import made_with
 
@@ -158,10 +157,8 @@ def _read(argument: PlanArgument, simulate: bool, output: Output) -> tuple[Plan,
         plan = parse_plan(argument.plan_file)
         notes = made_with(plan)
         say_notes(notes, output)
-        refuse_contradictions(plan, str(argument.plan_file))
         return plan, notes
     opened = argument.open(output)
-    refuse_contradictions(opened.plan, str(argument.plan_file))
     plan = _reassessed(opened.plan, opened.loaded, output) if simulate else opened.plan
     return plan, opened.notes
 

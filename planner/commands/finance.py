@@ -168,16 +168,16 @@ def command(
 
     if any(is_roadmap(Path(reference)) for _, reference in map(_named, valuation.plans)):
         return _value_roadmaps(valuation, files, output)
+    from planner.files import check_folder
     from planner.finance.study import without_return
     from planner.finance.tables import write_tables
     from planner.finance.workbook import check_workbook, write_workbook
-    from planner.plan.files import check_writable
     from planner.reporting.finance import show_finance
 
     if files.workbook is not None:
         check_workbook(files.workbook)
     if files.tables is not None:
-        check_writable(files.tables)
+        check_folder(files.tables)
     with output.progress.working():
         study, planless, notes = _study(Valuation(valuation, wanted, settings, output), sampling)
     problems = without_return(study.valued)
@@ -203,16 +203,16 @@ OF_ROADMAPS = frozenset({"plans", "flows", "workbook", "tables", "as_json", "qui
 
 def _value_roadmaps(valuation: ValuationOptions, files: FinanceFiles, output: Output) -> int:
     """Value roadmaps, which state their cash flows themselves."""
+    from planner.files import check_folder
     from planner.finance.workbook import check_workbook
     from planner.finance.workbook.roadmap import write_roadmap_workbook
-    from planner.plan.files import check_writable
     from planner.reporting.roadmap_finance import show_roadmap_finance, write_roadmap_tables
 
     refuse_others(OF_ROADMAPS, "a roadmap, which states its cash flows itself")
     if files.workbook is not None:
         check_workbook(files.workbook)
     if files.tables is not None:
-        check_writable(files.tables)
+        check_folder(files.tables)
     studies = _roadmaps(valuation)
     if files.workbook is not None:
         write_roadmap_workbook(studies, files.workbook)

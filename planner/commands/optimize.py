@@ -31,6 +31,7 @@ from planner.errors import (
 )
 
 if TYPE_CHECKING:
+    from planner.infrastructure.entities import Model
     from planner.infrastructure.fleet import Fleet
     from planner.infrastructure.loading import LoadedModel
     from planner.optimization.solution.settings import SolverSettings
@@ -82,16 +83,16 @@ def command(
     programme, simulates the cascade of every failure on the result, and tightens the programme
     until nothing fails.
     """
-    from planner.plan.files import check_writable
+    from planner.files import check_folder
     from planner.plan.reopening import recorded
-    from planner.reporting import infeasible, plans
+    from planner.reporting import infeasible
 
     by_rule = chosen_method() == "rule-of-thumb"
     if by_rule and (start.earlier or start.fix):
         raise click.UsageError("a rule of thumb starts from the model: no --from and no --fix.")
     loaded, fleet = start.load(policies, output)
     if folder is not None:
-        check_writable(folder)
+        check_folder(folder)
     click.get_current_context().with_resource(checkpoint.opened(loaded, fleet, output))
     selection = choose(loaded, wanted, output, None if by_rule else settings)
     if by_rule:
@@ -103,8 +104,8 @@ def command(
             output.say(f"held by --fix: {', '.join(start.fix)}; without it there may be a plan")
         return EXIT_INFEASIBLE
     planned = outcome.selection or selection
-    plan = _written(recorded(outcome.plan(loaded, settings), planned.wanted), folder, output)
-    plans.show_plan(plan, loaded.model, outcome, output.as_json)
+    plan = recorded(outcome.plan(loaded, settings), planned.wanted)
+    _hand_out(plan, loaded.model, outcome, folder, output)
     _suggest(output, folder)
     return _exit_code(outcome, settings)
 
@@ -158,21 +159,25 @@ def _by_rule_of_thumb(
     if thumb.outcome.best is None:
         plans.show_no_thumb_plan(thumb.lacks, output.as_json)
         return EXIT_INFEASIBLE
-    plan = _written(recorded(thumb.plan(loaded, settings), selection.wanted), folder, output)
-    plans.show_plan(plan, loaded.model, thumb.outcome, output.as_json)
+    plan = recorded(thumb.plan(loaded, settings), selection.wanted)
+    _hand_out(plan, loaded.model, thumb.outcome, folder, output)
     if thumb.survives:
         return EXIT_DONE
     return EXIT_TIME_LIMIT if thumb.outcome.stopped else EXIT_NOT_SURVIVED
 
 
-def _written(plan: Plan, folder: Path | None, output: Output) -> Plan:
-    """Write a plan where a folder is given; the plan as it is shown."""
+def _hand_out(
+    plan: Plan, model: Model, outcome: LoopResult, folder: Path | None, output: Output
+) -> None:
+    """Write a plan where a folder is given, and show it."""
     from planner.plan.files import placed, write_plan
+    from planner.reporting.plans import show_plan
 
-    if folder is not None:
-        written = write_plan(plan, folder)
-        output.say(f"wrote {written[-1]} and {len(written) - 1} tables")
-    return placed(plan, folder or Path())
+    shown = placed(plan, folder or Path())
+    with output.shown_whether_written(lambda: show_plan(shown, model, outcome, output.as_json)):
+        if folder is not None:
+            written = write_plan(plan, folder)
+            output.say(f"wrote {written[-1]} and {len(written) - 1} tables")
 
 
 def _suggest(output: Output, folder: Path | None) -> None:

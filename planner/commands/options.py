@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Container
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Container, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,6 +151,14 @@ class Output:
     def say(self, text: str) -> None:
         """Print a line of progress."""
         self.progress.say(text)
+
+    @contextmanager
+    def shown_whether_written(self, show: Callable[[], None]) -> Iterator[None]:
+        """Write a result, then show it: also where it cannot be written, so that it is not lost."""
+        try:
+            yield
+        finally:
+            show()
 
     def suggest(self, *commands: str) -> None:
         """Suggest what to do next to somebody at a terminal."""

@@ -104,7 +104,7 @@ def command(
     Every period survives its failures with the demand, prices, limits and equipment of that period;
     equipment comes into service its lead time after the order. Prints the calendar of orders.
     """
-    from planner.plan.files import check_writable
+    from planner.files import check_folder
     from planner.reporting import roadmap as shown
     from planner.roadmap.making import check_horizon
 
@@ -112,7 +112,7 @@ def command(
     check_horizon(loaded)
     before = _earlier(earlier, loaded, decided)
     if folder is not None:
-        check_writable(folder)
+        check_folder(folder)
     result, roadmap = _searched(loaded, settings, wanted, rounds, before, decided, delays, output)
     if roadmap is None:
         from planner.roadmap.infeasible import why_none
@@ -120,12 +120,12 @@ def command(
         output.say("looking for what would help")
         shown.show_infeasible(why_none(loaded.model, result, settings), output.as_json)
         return EXIT_INFEASIBLE
-    if folder is not None:
-        from planner.roadmap.files import write_roadmap
+    with output.shown_whether_written(lambda: shown.show_roadmap(roadmap, output.as_json)):
+        if folder is not None:
+            from planner.roadmap.files import write_roadmap
 
-        written = write_roadmap(roadmap, folder)
-        output.say(f"wrote {written[0]} and {len(written) - 1} more")
-    shown.show_roadmap(roadmap, output.as_json)
+            written = write_roadmap(roadmap, folder)
+            output.say(f"wrote {written[0]} and {len(written) - 1} more")
     return _exit_code(roadmap)
 
 

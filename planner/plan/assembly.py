@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from heapq import nlargest
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import planner
 from planner.infrastructure.catalogue import shipped_models
@@ -24,6 +25,7 @@ from planner.optimization.formulation.risk import RiskFigures
 from planner.optimization.formulation.simulated import SimulatedCut
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.wording import waived_text
+from planner.optimization.solution.audit_purchases import check_purchases
 from planner.optimization.solution.costs import CostItem
 from planner.optimization.solution.solving import Solution
 from planner.plan.baseline import baseline_of
@@ -130,10 +132,8 @@ def make_plan(
             rows=solution.rows,
             columns=solution.columns,
         ),
-        cooling=_cooling_lines(model, solution.fleet),
-        gpus=_gpu_lines(model, solution.fleet),
-        emergency=_emergency_lines(model, solution.fleet),
-        measures=_measure_lines(model, solution.fleet),
+        **purchase_lines(model, solution.fleet),
+        breaks=tuple(check_purchases(ProblemData(model, (), {}), solution.fleet)),
         cost=cost,
         risk=None if risk is None else risk_record(risk),
         scenarios=scenarios,
@@ -281,6 +281,16 @@ def full_heat_mw(model: Model, fleet: Fleet, cluster: str) -> float:
     gpu = model.gpus[model.clusters[cluster].gpu]
     heat = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, fleet.gpus[cluster], 1.0)
     return float(heat)
+
+
+def purchase_lines(model: Model, fleet: Fleet) -> dict[str, Any]:
+    """The parts of a plan that state its purchases."""
+    return {
+        "cooling": _cooling_lines(model, fleet),
+        "gpus": _gpu_lines(model, fleet),
+        "emergency": _emergency_lines(model, fleet),
+        "measures": _measure_lines(model, fleet),
+    }
 
 
 def _cooling_lines(model: Model, fleet: Fleet) -> tuple[CoolingLine, ...]:

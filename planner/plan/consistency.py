@@ -1,54 +1,89 @@
-"""Whether a plan agrees with itself: sums of its lines, counts, verdicts."""
+"""Whether a plan agrees with itself: sums of its lines, counts, verdicts, rounds, bounds.
+
+Every command that takes a plan asks this first, and `planner.plan.claims` where the model is as it
+was; `planner.analysis.proof` asks for the rest.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from planner.errors import Problem, refuse
 from planner.infrastructure.source import printable
-from planner.plan.records import CoolingLine, GpuLine, Plan
+from planner.plan.records import CoolingLine, GpuLine, Plan, counts
 
 #: Rounding of each line that is added: half a cent, USD.
 HALF_A_CENT = 0.005
 #: Relative rounding of a sum.
 SAME = 1e-12
+#: Relative difference up to which an objective is the sum of its items (`audit.MONEY`).
+SUMMED = 1e-6
 
 
-def refuse_contradictions(plan: Plan, shown: str) -> None:
-    """Refuse a plan that contradicts itself.
+def refuse_contradictions(
+    found: Iterable[str], shown: str, what: str = "contradicts itself"
+) -> None:
+    """Refuse a plan, or a roadmap, for what is not so.
 
     Parameters
     ----------
+    found
+        What is not so.
     shown
         What the plan is called in problems: its file.
 
     Raises
     ------
     InputError
-        With every contradiction.
+        With all of it.
     """
-    refuse(
-        Problem(shown, 0, 0, "", f"contradicts itself: {printable(text)}")
-        for text in contradictions(plan)
-    )
+    refuse(Problem(shown, 0, 0, "", f"{what}: {printable(text)}") for text in found)
 
 
 def contradictions(plan: Plan) -> list[str]:
-    """Where a plan contradicts itself: totals that are no sums of lines, lines listed twice."""
-    found = []
+    """Where a plan contradicts itself: sums, counts, bounds, lines listed twice, verdicts."""
+    return [*_sums(plan), *_counts(plan), *_verdicts(plan), *_rounds(plan)]
+
+
+def _sums(plan: Plan) -> Iterator[str]:
+    """Totals that are no sums of lines, and money that nobody can have received."""
+    cost = plan.cost
     for field in ("capital_usd", "usd_per_year"):
-        total = getattr(plan.cost, field)
-        lines = [getattr(line, field) for line in plan.cost.items]
+        total = getattr(cost, field)
+        lines = [getattr(line, field) for line in cost.items]
         # Lines are rounded to the cent, the total from the lines.
         if abs(total - sum(lines)) > HALF_A_CENT * (len(lines) + 2) + SAME * abs(total):
-            found.append(f"cost.{field} is {total:,.2f}, its lines add up to {sum(lines):,.2f}")
+            yield f"cost.{field} is {total:,.2f}, its lines add up to {sum(lines):,.2f}"
+    room = HALF_A_CENT * (len(cost.items) + 2)
+    room += SUMMED * sum(abs(line.usd_per_year) for line in cost.items)
+    if abs(plan.objective_usd_per_year - cost.usd_per_year) > room:
+        yield (
+            f"objective_usd_per_year is {plan.objective_usd_per_year:,.2f}, "
+            f"the cost of a year {cost.usd_per_year:,.2f}"
+        )
+    sold = {f"{line.plant}/{line.unit}" for line in plan.cooling if line.retired}
+    sold |= {line.cluster for line in plan.gpus if line.retired}
+    for line in cost.items:
+        if line.capital_usd < 0 and line.asset not in sold:
+            yield f"cost: {line.category} of {line.asset} has negative capital, with nothing sold"
+        if line.usd_per_year < 0 and line.category != "risk" and line.asset not in sold:
+            yield f"cost: {line.category} of {line.asset} costs less than nothing a year"
+    if plan.risk is not None:
+        spent = [line.usd_per_year for line in cost.items if line.category == "recourse"]
+        expected = plan.risk.expected_usd_per_year
+        if abs(expected - sum(spent)) > HALF_A_CENT * (len(spent) + 2) + SUMMED * abs(expected):
+            yield f"risk: failures cost {expected:,.2f} a year, their lines {sum(spent):,.2f}"
+
+
+def _counts(plan: Plan) -> Iterator[str]:
     counted: list[tuple[str, GpuLine | CoolingLine]] = [
         *((f"gpus: {line.cluster}", line) for line in plan.gpus),
         *((f"cooling: {line.plant}/{line.unit}", line) for line in plan.cooling),
     ]
     for name, line in counted:
         if line.total != line.existing + line.added - line.retired:
-            found.append(f"{name} has {line.total:,}, which is not what exists and is added")
+            yield f"{name} has {line.total:,}, which is not what exists and is added"
     names = {
         "gpus": [line.cluster for line in plan.gpus],
         "cooling": [f"{line.plant}/{line.unit}" for line in plan.cooling],
@@ -58,10 +93,38 @@ def contradictions(plan: Plan) -> list[str]:
     }
     for part, listed in names.items():
         twice = [name for name, times in Counter(listed).items() if times > 1]
-        found += [f"{part}: {name} is listed twice" for name in twice]
-    if plan.verification.survives == any(line.fails for line in plan.scenarios):
-        found.append("verification.survives contradicts the scenarios")
-    for scenario in plan.scenarios:
-        if not scenario.fails and scenario.first_breach is not None:
-            found.append(f"scenarios: {scenario.name} {scenario.status} with a breach")
-    return found
+        yield from (f"{part}: {name} is listed twice" for name in twice)
+
+
+def _verdicts(plan: Plan) -> Iterator[str]:
+    """Outcomes of scenarios against each other, and against what the plan says of all."""
+    proof, lines = plan.verification, plan.scenarios
+    if proof.survives == any(line.fails for line in lines):
+        yield "verification.survives contradicts the scenarios"
+    for field, count in counts(lines).items():
+        if getattr(proof, field) != count:
+            stated = getattr(proof, field)
+            yield f"verification.{field} is {stated}, of the scenarios listed it is {count}"
+    for line in lines:
+        if not line.fails and line.first_breach is not None:
+            yield f"scenarios: {line.name} {line.status} with a breach"
+        amounts = (line.frequency_per_year, line.lost_requests, line.emergency_usd)
+        if min(amounts) < 0 or not all(0 <= share <= 1 + SUMMED for share in line.served.values()):
+            yield f"scenarios: {line.name} has amounts below zero or shares above one"
+    if plan.risk is not None and lines:
+        for name in plan.risk.once_usd.keys() - {line.name for line in lines}:
+            yield f"scenarios: {name} has a cost and no verdict"
+
+
+def _rounds(plan: Plan) -> Iterator[str]:
+    """What rounds state of the plan that came of them; bounds above the cost."""
+    made, cost = plan.made_in, plan.objective_usd_per_year
+    if made is not None:
+        if abs(made.objective_usd_per_year - cost) > 2 * HALF_A_CENT + SUMMED * abs(cost):
+            yield f"round {made.round} made it at {made.objective_usd_per_year:,.2f} a year"
+        failing = {line.name for line in plan.scenarios if line.fails}
+        if set(made.failed) != failing:
+            yield f"round {made.round} states other scenarios as failed than the verdicts"
+    bound = plan.verification.survivor_bound_usd_per_year
+    if plan.gap < 0 or (bound is not None and bound - cost > 2 * HALF_A_CENT + SUMMED * abs(cost)):
+        yield "a lower bound on the cost is above the cost"

@@ -6,15 +6,14 @@ import csv
 import io
 import json
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from planner.errors import InputError, Problem, refuse
-from planner.files import replace_files
+from planner.errors import InputError, OutputError, Problem, refuse
+from planner.files import replace_files, write_folder
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.complaints import complain
 from planner.infrastructure.fleet import plant_units, retirable_blocks, retirable_units
@@ -27,6 +26,8 @@ from planner.infrastructure.source import (
     printable,
     read_bytes,
 )
+from planner.json_text import json_text
+from planner.plan.consistency import contradictions, refuse_contradictions
 from planner.plan.earlier_versions import stating_its_round
 from planner.plan.records import CoolingLine, GpuLine, Plan, Record
 
@@ -50,6 +51,19 @@ def file_of(path: Path) -> Path:
 
 def parse_plan(path: Path) -> Plan:
     """Read a plan, given its file or its folder, without checking that it fits a model.
+
+    Raises
+    ------
+    InputError
+        With every problem: unreadable, not a plan, or one that contradicts itself.
+    """
+    plan = stated_plan(path)
+    refuse_contradictions(contradictions(plan), str(file_of(path)))
+    return plan
+
+
+def stated_plan(path: Path) -> Plan:
+    """What the file of a plan states, whether or not it agrees with itself.
 
     Raises
     ------
@@ -127,7 +141,7 @@ def check_fit(plan: Plan, loaded: LoadedModel, shown: str) -> None:
         With everything that does not fit.
     """
     refuse(
-        Problem(shown, 0, 0, where, printable(message)) for where, message in _misfits(plan, loaded)
+        Problem(shown, 0, 0, where, printable(message)) for where, message in misfits(plan, loaded)
     )
 
 
@@ -137,7 +151,7 @@ def is_for(plan: Plan, loaded: LoadedModel) -> bool:
     return same or plan.model.name in (loaded.name, *loaded.extends)
 
 
-def _misfits(plan: Plan, loaded: LoadedModel) -> list[tuple[str, str]]:
+def misfits(plan: Plan, loaded: LoadedModel) -> list[tuple[str, str]]:
     """Where a plan names things that a model does not have, or counts them differently."""
     model = loaded.model
     found: list[tuple[str, str]] = []
@@ -192,23 +206,7 @@ def _misfits(plan: Plan, loaded: LoadedModel) -> list[tuple[str, str]]:
             hint = nearest(measure.measure, model.measures)
             message = f"the model has no measure `{measure.measure}`{hint}"
             found.append((f"measures.{i}.measure", message))
-    return found + _repeated(plan)
-
-
-def _repeated(plan: Plan) -> list[tuple[str, str]]:
-    """Lines listed twice; what has no line is as the model has it."""
-    held = {
-        "cooling": [f"{line.plant} {line.unit}" for line in plan.cooling],
-        "gpus": [line.cluster for line in plan.gpus],
-        "emergency": [line.offer for line in plan.emergency],
-        "measures": [line.measure for line in plan.measures],
-    }
-    return [
-        (part, f"`{name}` is listed twice")
-        for part, names in held.items()
-        for name, times in Counter(names).items()
-        if times > 1
-    ]
+    return found
 
 
 def _misplaced(where: str, line: CoolingLine | GpuLine, region: str) -> list[tuple[str, str]]:
@@ -236,31 +234,31 @@ def _miscounted(
 TABLES = ("cooling", "gpus", "emergency", "measures", "scenarios", "cost")
 
 
-def check_writable(folder: Path) -> None:
-    """Check before a long run that its plan can be written.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be made or written.
-    """
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        message = f"cannot be written: {existing} is not a writable folder"
-        raise InputError.single(str(folder), message)
-
-
 def write_plan(plan: Plan, folder: Path) -> tuple[Path, ...]:
     """Write ``plan.json`` and its tables; every file appears whole or not at all.
 
     Raises
     ------
-    InputError
+    OutputError
         If the folder cannot be written.
     """
     texts = {f"{name}.csv": _table(plan, name) for name in TABLES}
     texts["plan.json"] = placed(plan, folder).to_json()
-    return _write(folder, texts)
+    return write_texts(folder, texts, plan.solver.seconds)
+
+
+def write_texts(folder: Path, texts: Mapping[str, str], seconds: float) -> tuple[Path, ...]:
+    """Write files that belong together, and beside them how long the solver took, s.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+    timing = json_text({"solver_seconds": seconds}) + "\n"
+    contents = {name: text.encode() for name, text in texts.items()}
+    write_folder(folder, contents, {"timing.json": timing.encode()})
+    return tuple(folder / name for name in texts)
 
 
 def write_tables(
@@ -270,20 +268,16 @@ def write_tables(
 
     Raises
     ------
-    InputError
+    OutputError
         If the folder cannot be written.
     """
-    return _write(folder, {f"{name}.csv": csv_text(rows) for name, rows in tables.items()})
-
-
-def _write(folder: Path, texts: Mapping[str, str]) -> tuple[Path, ...]:
+    contents = {folder / f"{name}.csv": csv_text(rows).encode() for name, rows in tables.items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        replace_files({folder / name: text.encode() for name, text in texts.items()})
+        replace_files(contents)
     except OSError as error:
-        message = f"cannot be written: {error.strerror or error}"
-        raise InputError.single(str(folder), message) from error
-    return tuple(folder / name for name in texts)
+        raise OutputError(folder, error) from error
+    return tuple(contents)
 
 
 def _table(plan: Plan, name: str) -> str:

@@ -76,7 +76,8 @@ class SolverRecord(Record):
     """Who proved the plan, and how long it took."""
 
     name: str
-    seconds: float
+    #: Not written into plans: the same input makes the same bytes.
+    seconds: float = Field(default=0.0, exclude=True)
     rows: int = 0
     columns: int = 0
 
@@ -400,6 +401,9 @@ class Plan(Record):
 
     Parameters
     ----------
+    breaks
+        Rules on purchases that it is known to break: a rule of thumb where limits left no room, a
+        period of a roadmap that no order reaches, what exists.
     round
         Number of the round whose purchases these are; None for what no round of the loop made.
     """
@@ -411,6 +415,7 @@ class Plan(Record):
     status: Literal["optimal", "feasible"]
     method: Method = "optimum"
     repairs: tuple[str, ...] = ()
+    breaks: tuple[str, ...] = ()
     objective_usd_per_year: float
     gap: float
     solver: SolverRecord

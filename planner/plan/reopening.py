@@ -6,7 +6,7 @@ same model, scenarios and margins.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,9 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.infrastructure.source import is_file, printable
 from planner.optimization.formulation.problem import ProblemData
-from planner.plan.files import check_fit, file_of, is_for, parse_plan
+from planner.plan.claims import broken_rules, false_claims
+from planner.plan.consistency import refuse_contradictions
+from planner.plan.files import check_fit, file_of, is_for, parse_plan, stated_plan
 from planner.plan.records import Plan, RoundRecord, SelectionRecord
 from planner.selection import Wanted, select
 
@@ -132,6 +134,7 @@ def reopen(
     among: Iterable[str | Path] = (),
     remedy: str = REMEDY,
     shown: str = "the plan",
+    lenient: bool = False,
 ) -> Reopened:
     """Read a plan with the model that it was made for.
 
@@ -151,15 +154,18 @@ def reopen(
         What to do where no model is found.
     shown
         What notes call the plan; problems name its file.
+    lenient
+        Whether what the plan states is left to whoever asks: nothing of it need be so, or fit.
 
     Raises
     ------
     UnknownModelError
         If no model is found.
     InputError
-        With everything that is wrong with plan and model, or does not fit.
+        With everything that is wrong with plan and model, does not fit, or is claimed of a model
+        that has not changed since and is not so.
     """
-    plan, place = _read(source, model)
+    plan, place = _read(source, model, stated_plan if lenient else parse_plan)
     file: str | Path | None = model.file if isinstance(model, LoadedModel) else model
     own = (*_own_settings(plan, model), *overrides)
     candidates = _candidates(plan, among) if file is None else [file]
@@ -173,17 +179,35 @@ def reopen(
     notes = _notes(plan, loaded, shown, own)
     if own and loaded.file is not None:
         loaded = _load(loaded.file, plan, own)
+    fresh = same and not own
+    if lenient:
+        return Reopened(plan, loaded, fresh, notes)
     check_fit(plan, loaded, place)
-    return Reopened(plan, loaded, same and not own, notes)
+    if fresh:
+        told = false_claims(plan, loaded.model, wanted_by(plan))
+        refuse_contradictions(told, place, "contradicts its model")
+    notes += _broken(plan, loaded, shown)
+    return Reopened(plan, loaded, fresh, notes)
 
 
-def _read(source: str | Path | Plan, model: Reference | None) -> tuple[Plan, str]:
+def _broken(plan: Plan, loaded: LoadedModel, shown: str) -> tuple[str, ...]:
+    """A note on the rules on purchases that a plan breaks; none where it keeps all."""
+    broken = broken_rules(plan, loaded.model)
+    if not broken:
+        return ()
+    more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+    return (printable(f"{shown} breaks rules on purchases of {loaded.name}: {broken[0]}{more}"),)
+
+
+def _read(
+    source: str | Path | Plan, model: Reference | None, parse: Callable[[Path], Plan]
+) -> tuple[Plan, str]:
     """A plan and what it is called; problems of plan and model are raised together."""
     if isinstance(source, Plan):
         return source, "plan"
     path = file_of(Path(source))
     try:
-        return parse_plan(path), str(path)
+        return parse(path), str(path)
     except InputError as error:
         problems = list(error.problems)
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
@@ -100,13 +100,29 @@ def payment(roadmap: RoadmapProgramme) -> float:
     return float(annuity_years(roadmap.rate, years) * (1 + roadmap.rate) ** years)
 
 
-def present_value(roadmap: RoadmapProgramme, flows: Iterable[CashFlow]) -> float:
-    """Expected net present value of cash flows at the start of the horizon, USD."""
+class _Flow(Protocol):
+    """Money paid in a node at the start of a month."""
+
+    @property
+    def node(self) -> str: ...
+
+    @property
+    def month(self) -> int: ...
+
+    @property
+    def usd(self) -> float: ...
+
+
+def present_value(flows: Iterable[_Flow], probabilities: Mapping[str, float], rate: float) -> float:
+    """Expected net present value of cash flows at the start of the horizon, USD.
+
+    Parameters
+    ----------
+    probabilities
+        Of each node.
+    """
     return math.fsum(
-        roadmap.nodes[flow.node].node.probability
-        * flow.usd
-        / (1 + roadmap.rate) ** (flow.month / 12)
-        for flow in flows
+        probabilities[flow.node] * flow.usd / (1 + rate) ** (flow.month / 12) for flow in flows
     )
 
 

@@ -9,11 +9,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.errors import InputError, Problem, refuse
-from planner.files import replace_files
 from planner.infrastructure.complaints import complain
 from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.source import Document, SourcePosition, read_bytes
-from planner.plan.files import csv_text, located, placed, write_plan
+from planner.plan.consistency import contradictions, refuse_contradictions
+from planner.plan.files import csv_text, located, placed, write_plan, write_texts
+from planner.roadmap.consistency import roadmap_contradictions
 from planner.roadmap.items import items_of
 from planner.roadmap.records import Roadmap
 from planner.roadmap.tree import tree
@@ -33,7 +34,7 @@ def write_roadmap(roadmap: Roadmap, folder: Path) -> tuple[Path, ...]:
 
     Raises
     ------
-    InputError
+    OutputError
         If the folder cannot be written.
     """
     plans = {name: placed(plan, folder) for name, plan in roadmap.plans.items()}
@@ -44,13 +45,7 @@ def write_roadmap(roadmap: Roadmap, folder: Path) -> tuple[Path, ...]:
     for table, part in TABLES.items():
         rows: Any = getattr(roadmap, part)
         texts[f"{table}.csv"] = csv_text(row.model_dump(mode="json") for row in rows)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        replace_files({folder / name: text.encode() for name, text in texts.items()})
-    except OSError as error:
-        message = f"cannot be written: {error.strerror or error}"
-        raise InputError.single(str(folder), message) from error
-    written = [folder / name for name in texts]
+    written = [*write_texts(folder, texts, roadmap.solver.seconds)]
     for name, plan in roadmap.plans.items():
         written.append(write_plan(plan, folder / name)[-1])
     return tuple(written)
@@ -66,6 +61,21 @@ def is_roadmap(path: Path) -> bool:
 
 def parse_roadmap(path: Path) -> Roadmap:
     """Read a roadmap, given its file or its folder; its plans say where their model is.
+
+    Raises
+    ------
+    InputError
+        With every problem: unreadable, not a roadmap, or one that contradicts itself.
+    """
+    roadmap = stated_roadmap(path)
+    for name, plan in roadmap.plans.items():
+        refuse_contradictions(contradictions(plan), f"{path}, plan of {name}")
+    refuse_contradictions(roadmap_contradictions(roadmap), str(path))
+    return roadmap
+
+
+def stated_roadmap(path: Path) -> Roadmap:
+    """What the file of a roadmap states, whether or not it agrees with itself.
 
     Raises
     ------

@@ -427,7 +427,8 @@ def _check_cost(
     fleets = {name: outcome.fleet for name, outcome in outcomes.items()}
     items = {name: outcome.items for name, outcome in outcomes.items()}
     flows = cash_flows(roadmap, orders, fleets, items, solution.values)
-    found = present_value(roadmap, flows)
+    likely = {name: each.node.probability for name, each in roadmap.nodes.items()}
+    found = present_value(flows, likely, roadmap.rate)
     routing = sum(
         each.node.weight * outcomes[name].solution.routing_usd_per_year
         for name, each in roadmap.nodes.items()

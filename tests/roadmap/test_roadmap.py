@@ -294,8 +294,9 @@ def test_nothing_is_in_service_before_its_lead_time(made: Made) -> None:
 def test_cash_flows_add_up_to_the_cost(made: Made) -> None:
     result, roadmap = made
     flows = [CashFlow(**flow.model_dump()) for flow in roadmap.cash_flows]
-    assert present_value(result.roadmap, flows) == pytest.approx(roadmap.npv_usd, rel=1e-6)
     chances = {node.name: node.probability for node in roadmap.nodes}
+    worth = present_value(flows, chances, result.roadmap.rate)
+    assert worth == pytest.approx(roadmap.npv_usd, rel=1e-6)
     capital = sum(chances[one.node] * one.usd for one in flows if one.category == "capital")
     orders = sum(chances[order.node] * order.capital_usd for order in roadmap.orders)
     assert capital == pytest.approx(orders)

@@ -52,6 +52,16 @@ def _waiving(data: ProblemData, waived: Mapping[Key, float]) -> ProblemData:
     return data.changed(data.scenarios, data.margins, waived, data.learned)
 
 
+def at_purchases(
+    data: ProblemData, counts: Mapping[Decision, int], settings: SolverSettings
+) -> tuple[Programme, Solution]:
+    """The programme with some purchases, at least cost, with no other row waived than in the data.
+
+    The solution is infeasible where they are no plan.
+    """
+    return _solved(_in_parts(data, settings, None), counts, settings)
+
+
 def _in_parts(
     data: ProblemData, settings: SolverSettings, known: Decomposition | None
 ) -> Decomposition:

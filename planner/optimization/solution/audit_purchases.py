@@ -17,10 +17,13 @@ from planner.optimization.solution.stage_values import firm_mw
 #: Feasibility tolerance of solvers (1e-6 on rows) with room for sums of a few terms.
 RELATIVE = 1e-5
 ABSOLUTE = 1e-4
+#: Part of it that floating-point sums may have taken: a sum of n amounts, none of them negative, is
+#: right to (n + 2)·2⁻⁵³ of itself, and there are fewer than a million.
+ROUNDED = 2e-10
 
 
 def exceeds(left: float, right: float, size: float = 1.0) -> bool:
-    """Whether one side exceeds the other by more than the tolerance of solvers.
+    """Whether one side may exceed the other by more than the tolerance of solvers, or is no number.
 
     Parameters
     ----------
@@ -28,7 +31,8 @@ def exceeds(left: float, right: float, size: float = 1.0) -> bool:
         Scale of the quantity (`ProblemData.size_rps`, `size_mw`): in units in which all of a model
         is small, so is the tolerance.
     """
-    return left - right > ABSOLUTE * min(1.0, size) + RELATIVE * max(abs(left), abs(right))
+    room = ABSOLUTE * min(1.0, size) + (RELATIVE - ROUNDED) * max(abs(left), abs(right))
+    return not left - right <= room
 
 
 def worst(left: Any, right: Any, size: float = 1.0) -> tuple[float, float] | None:
@@ -40,10 +44,10 @@ def worst(left: Any, right: Any, size: float = 1.0) -> tuple[float, float] | Non
         Numbers, or arrays with one for each case.
     """
     sides = np.broadcast_arrays(np.atleast_1d(left), right)
-    room = ABSOLUTE * min(1.0, size) + RELATIVE * np.maximum(*map(np.abs, sides))
+    room = ABSOLUTE * min(1.0, size) + (RELATIVE - ROUNDED) * np.maximum(*map(np.abs, sides))
     beyond = sides[0] - sides[1] - room
-    at = int(beyond.argmax())
-    return (float(sides[0][at]), float(sides[1][at])) if beyond[at] > 0 else None
+    at = int(beyond.argmax())  # that of a NaN, which is beyond everything
+    return None if beyond[at] <= 0 else (float(sides[0][at]), float(sides[1][at]))
 
 
 def check_purchases(data: ProblemData, fleet: Fleet) -> Iterator[str]:
