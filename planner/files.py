@@ -191,7 +191,8 @@ def _write_beside(path: Path, beside: Path, content: bytes) -> None:
         stream.write(content)
         stream.flush()
         if unnamed:
-            os.link(FILES_OF_PROCESS / str(handle), beside, follow_symlinks=True)
+            # With a descriptor Python asks for the file behind the link, which has no folder.
+            os.link(FILES_OF_PROCESS / str(handle), beside, src_dir_fd=handle)
     if path.exists():
         beside.chmod(stat.S_IMODE(path.stat().st_mode))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from planner.errors import InputError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
@@ -13,8 +16,11 @@ from planner.optimization.solution.solving import Solution
 from planner.plan.assembly import Origin, cost_lines, make_plan, scenario_line
 from planner.plan.baseline import baseline_of
 from planner.plan.claims import OWNED
+from planner.plan.consistency import ContradictionError
+from planner.plan.files import parse_plan
 from planner.plan.records import Cost, Plan, Verification
-from planner.selection import Wanted, select
+from planner.plan.reopening import REMEDY, Reference, made_with, reopen
+from planner.selection import Selection, Wanted, select
 from planner.simulation.verdict import judge
 
 
@@ -53,6 +59,55 @@ def repriced(plan: Plan, model: Model) -> Cost:
         "usd_per_year": round(sum(line.usd_per_year for line in lines), 2),
     }
     return plan.cost.model_copy(update={"items": lines, **sums})
+
+
+def plan_to_judge(
+    source: str | Path | Plan,
+    model: Reference | None = None,
+    overrides: tuple[str, ...] = (),
+    simulate: bool = False,
+    remedy: str = REMEDY,
+    on_simulate: Callable[[LoadedModel, Selection], None] = lambda *_: None,
+) -> tuple[Plan, tuple[str, ...]]:
+    """A plan as rules judge it, and the notes on it.
+
+    It is held against its model where that is given or found. It is simulated anew where that is
+    asked for, or where it was made with a survival standard of its own.
+
+    Parameters
+    ----------
+    model, overrides, remedy
+        As for `reopen`.
+    on_simulate
+        Told what will be simulated.
+
+    Raises
+    ------
+    InputError
+        If the plan or the model is wrong, or they do not fit.
+    """
+    try:
+        opened = reopen(source, model, overrides, remedy=remedy, judged=True)
+    except InputError as error:
+        if model is not None or simulate or isinstance(error, ContradictionError):
+            raise
+        # Without its model, or with one that has moved on, the plan stands for itself.
+        plan = source if isinstance(source, Plan) else parse_plan(Path(source))
+        why = f"judged as its file states it, without its model: {error.problems[0].message}"
+        return plan, (*made_with(plan), why)
+    plan, loaded = opened.plan, opened.loaded
+    if not (simulate or opened.other_standard):
+        return plan, opened.notes
+    selection = select(loaded.model, opened.wanted)
+    on_simulate(loaded, selection)
+    judged = reassessed(plan, loaded, selection.scenarios)
+    before = {line.name: line.status for line in plan.scenarios}
+    lines = judged.scenarios
+    turned = [line.name for line in lines if before.get(line.name, line.status) != line.status]
+    if not turned:
+        return judged, opened.notes
+    note = f"{len(turned)} verdicts differ from those of the file: {turned[0]}"
+    return judged, (*opened.notes, note)
 
 
 def reassessed(plan: Plan, loaded: LoadedModel, scenarios: tuple[Scenario, ...]) -> Plan:

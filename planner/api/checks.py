@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from planner.analysis.reassessment import reassessed
-from planner.api.models import ModelReference, Text, selection, settings, texts
+from planner.analysis.reassessment import plan_to_judge
+from planner.api.models import ModelReference, Text, settings, texts
 from planner.api.notebook import Shown, table
-from planner.api.references import PlanReference, plan_source, reopened
+from planner.api.references import REMEDY, PlanReference, model_of, plan_source
 from planner.api.roadmaps import OrderPlan
 from planner.errors import InputError
-from planner.plan.consistency import contradictions, refuse_contradictions
-from planner.plan.files import parse_plan
 from planner.plan.metrics import METRICS
 from planner.plan.records import Plan
 from planner.plan.thresholds import RuleResult, judge_rules, read_rules
@@ -98,7 +96,8 @@ def check(
     policies
         Files of rules with names and messages.
     model
-        Model that the plan must fit; None to trust the plan.
+        Model that the plan must fit, and by whose standard it is judged; None for its own, where
+        that is found.
     simulate
         Whether to simulate every scenario and price the purchases again instead of trusting the
         plan.
@@ -119,17 +118,8 @@ def check(
         if simulate or model is not None:
             raise InputError.single("plan", "a roadmap is checked without `model` and `simulate`")
         return PlanCheck(roadmap, judge_rules(roadmap, read))
-    plan = roadmap
-    source = plan_source(plan)
-    judged = source if isinstance(source, Plan) else parse_plan(Path(source))
-    refuse_contradictions(
-        contradictions(judged), "plan" if isinstance(source, Plan) else str(source)
-    )
-    if simulate or model is not None:
-        opened = reopened(plan, model)
-        if simulate:
-            chosen = selection(opened.loaded, usual=opened.wanted).scenarios
-            judged = reassessed(opened.plan, opened.loaded, chosen)
+    found = model_of(roadmap, model)
+    judged, _ = plan_to_judge(plan_source(roadmap), found, simulate=simulate, remedy=REMEDY)
     return PlanCheck(judged, judge_rules(judged, read))
 
 

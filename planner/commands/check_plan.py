@@ -13,7 +13,6 @@ from planner.commands.scenario_options import announce
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED
 
 if TYPE_CHECKING:
-    from planner.infrastructure.loading import LoadedModel
     from planner.plan.records import Plan
     from planner.roadmap.records import Roadmap
 
@@ -120,8 +119,10 @@ def command(
 ) -> int:
     """Check PLAN (a plan.json, a roadmap.json or its folder) against limits of cost and survival.
 
-    With MODEL the plan has to fit it; --simulate needs it where the plan's model has moved.
+    The plan is held against MODEL, or against its own model where that is found, and judged by the
+    survival standard of that, never by one that the plan was made with.
     """
+    from planner.analysis.reassessment import plan_to_judge
     from planner.plan.thresholds import judge_rules, read_rules
     from planner.reporting.thresholds import show_outcomes, write_junit
     from planner.roadmap.files import is_roadmap, parse_roadmap
@@ -138,7 +139,14 @@ def command(
         judged, notes = parse_roadmap(plan.plan_file), tuple[str, ...]()
     else:
         rules = read_rules(texts, policies)
-        judged, notes = _read(plan, simulate, output)
+        judged, notes = plan_to_judge(
+            plan.plan_file,
+            plan.model,
+            plan.overrides,
+            simulate,
+            on_simulate=lambda loaded, selection: announce(loaded, selection, output),
+        )
+        say_notes(notes, output)
     outcomes = judge_rules(judged, rules)
     shown = str(plan.plan_file)
     if junit is not None:
@@ -146,35 +154,3 @@ def command(
         output.say(f"wrote {junit}")
     show_outcomes(judged, shown, outcomes, simulate, output.as_json, notes)
     return EXIT_NOT_SURVIVED if any(outcome.failed for outcome in outcomes) else EXIT_DONE
-
-
-def _read(argument: PlanArgument, simulate: bool, output: Output) -> tuple[Plan, tuple[str, ...]]:
-    """The plan to judge, as its file states it or simulated anew, and the notes on it."""
-    from planner.plan.files import parse_plan
-    from planner.plan.reopening import made_with
-
-    if not simulate and argument.model is None:
-        plan = parse_plan(argument.plan_file)
-        notes = made_with(plan)
-        say_notes(notes, output)
-        return plan, notes
-    opened = argument.open(output)
-    plan = _reassessed(opened.plan, opened.loaded, output) if simulate else opened.plan
-    return plan, opened.notes
-
-
-def _reassessed(plan: Plan, loaded: LoadedModel, output: Output) -> Plan:
-    """The plan with verdicts of its model's scenarios and prices of its purchases as of today."""
-    from planner.analysis.reassessment import reassessed
-    from planner.plan.reopening import wanted_by
-    from planner.selection import select
-
-    selection = select(loaded.model, wanted_by(plan))
-    announce(loaded, selection, output)
-    judged = reassessed(plan, loaded, selection.scenarios)
-    before = {line.name: line.status for line in plan.scenarios}
-    lines = judged.scenarios
-    turned = [line.name for line in lines if before.get(line.name, line.status) != line.status]
-    if turned:
-        output.say(f"note: {len(turned)} verdicts differ from those of the file: {turned[0]}")
-    return judged

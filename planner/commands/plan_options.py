@@ -40,19 +40,20 @@ class PlanArgument:
     model: str | None
     overrides: tuple[str, ...]
 
-    def open(self, output: Output) -> Reopened:
-        """Read the plan and its model, and say the notes on both."""
-        from planner.plan.reopening import reopen
+    def open_with_scenarios(
+        self, output: Output, judged: bool = False
+    ) -> tuple[Reopened, tuple[Scenario, ...]]:
+        """Read the plan and its model, and select its scenarios as its model has them today.
 
-        opened = reopen(self.plan_file, self.model, self.overrides)
+        Parameters
+        ----------
+        judged
+            Whether the plan is judged, by the standard of the model alone (`reopen`).
+        """
+        from planner.plan.reopening import planned_scenarios, reopen
+
+        opened = reopen(self.plan_file, self.model, self.overrides, judged=judged)
         say_notes(opened.notes, output)
-        return opened
-
-    def open_with_scenarios(self, output: Output) -> tuple[Reopened, tuple[Scenario, ...]]:
-        """Read the plan, and select its scenarios as its model has them today."""
-        from planner.plan.reopening import planned_scenarios
-
-        opened = self.open(output)
         scenarios, notes = planned_scenarios(opened.plan, opened.loaded.model)
         say_notes(notes, output)
         output.say(f"{opened.loaded.name}: {len(scenarios):,} scenarios")

@@ -183,7 +183,7 @@ def _material(argument: PlanArgument, options: ReportOptions, output: Output) ->
     from planner.infrastructure.loading import catalogue_uses
     from planner.reporting.html.page import Material
 
-    opened, scenarios = argument.open_with_scenarios(output)
+    opened, scenarios = argument.open_with_scenarios(output, judged=True)
     progress = output.progress
     plan, loaded = opened.plan, opened.loaded
     simulated = _simulated(plan, loaded, scenarios, progress)

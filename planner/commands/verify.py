@@ -39,9 +39,10 @@ def command(plan_file: Path, model: str | None, output: Output) -> int:
 
     Exits with 4 if anything is other than stated.
     """
-    from planner.analysis.proof import prove, prove_roadmap
+    from planner.proof import prove
     from planner.reporting.proof import show_proof
     from planner.roadmap.files import is_roadmap
+    from planner.roadmap.proof import prove_roadmap
 
     check = prove_roadmap if is_roadmap(plan_file) else prove
     with output.progress.working():

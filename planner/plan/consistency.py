@@ -1,7 +1,7 @@
 """Whether a plan agrees with itself: sums of its lines, counts, verdicts, rounds, bounds.
 
 Every command that takes a plan asks this first, and `planner.plan.claims` where the model is as it
-was; `planner.analysis.proof` asks for the rest.
+was; `planner.proof` asks for the rest.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from planner.errors import Problem, refuse
+from planner.errors import InputError, Problem
 from planner.infrastructure.source import printable
 from planner.plan.records import CoolingLine, GpuLine, Plan, counts
 
@@ -19,6 +19,10 @@ HALF_A_CENT = 0.005
 SAME = 1e-12
 #: Relative difference up to which an objective is the sum of its items (`audit.MONEY`).
 SUMMED = 1e-6
+
+
+class ContradictionError(InputError):
+    """A plan states what is not so."""
 
 
 def refuse_contradictions(
@@ -35,10 +39,12 @@ def refuse_contradictions(
 
     Raises
     ------
-    InputError
+    ContradictionError
         With all of it.
     """
-    refuse(Problem(shown, 0, 0, "", f"{what}: {printable(text)}") for text in found)
+    problems = [Problem(shown, 0, 0, "", f"{what}: {printable(text)}") for text in found]
+    if problems:
+        raise ContradictionError(problems)
 
 
 def contradictions(plan: Plan) -> list[str]:

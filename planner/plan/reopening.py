@@ -6,22 +6,25 @@ same model, scenarios and margins.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import InputError
+from planner.files import strange_files
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
-from planner.infrastructure.source import is_file, printable
+from planner.infrastructure.source import is_file, printable, read_bytes
 from planner.optimization.formulation.problem import ProblemData
 from planner.plan.claims import broken_rules, false_claims
 from planner.plan.consistency import refuse_contradictions
 from planner.plan.files import check_fit, file_of, is_for, parse_plan, stated_plan
 from planner.plan.records import Plan, RoundRecord, SelectionRecord
+from planner.scenarios.standard import weaker
 from planner.selection import Wanted, select
 
 #: Settings longer than this are named without their value.
@@ -50,12 +53,15 @@ class Reopened:
         Whether that is exactly the model that the plan was made for.
     notes
         How plan and model differ, for the output.
+    other_standard
+        Whether the verdicts of the plan are by a standard of its own, and not by that of the model.
     """
 
     plan: Plan
     loaded: LoadedModel
     fresh: bool
     notes: tuple[str, ...] = ()
+    other_standard: bool = False
 
     @property
     def fleet(self) -> Fleet:
@@ -135,6 +141,7 @@ def reopen(
     remedy: str = REMEDY,
     shown: str = "the plan",
     lenient: bool = False,
+    judged: bool = False,
 ) -> Reopened:
     """Read a plan with the model that it was made for.
 
@@ -156,6 +163,8 @@ def reopen(
         What notes call the plan; problems name its file.
     lenient
         Whether what the plan states is left to whoever asks: nothing of it need be so, or fit.
+    judged
+        Whether the plan is judged: by the standard of the model, never by one that it brings.
 
     Raises
     ------
@@ -183,11 +192,39 @@ def reopen(
     if lenient:
         return Reopened(plan, loaded, fresh, notes)
     check_fit(plan, loaded, place)
+    if not isinstance(source, Plan):
+        notes += tuple(strange_files(Path(place), read_bytes))
     if fresh:
         told = false_claims(plan, loaded.model, wanted_by(plan))
         refuse_contradictions(told, place, "contradicts its model")
     notes += _broken(plan, loaded, shown)
+    if judged and loaded.file is not None and _standard_of(plan):
+        made, loaded = loaded, _load(loaded.file, _without_standard(plan), own)
+        notes += _other_standard(plan, made, loaded, shown)
+        return Reopened(plan, loaded, False, notes, other_standard=True)
     return Reopened(plan, loaded, fresh, notes)
+
+
+def _standard_of(plan: Plan) -> tuple[str, ...]:
+    """Settings of the survival standard that a plan was made with."""
+    return tuple(one for one in plan.model.overrides if re.match(r"standard\b", one))
+
+
+def _without_standard(plan: Plan) -> Plan:
+    theirs = _standard_of(plan)
+    kept = tuple(setting for setting in plan.model.overrides if setting not in theirs)
+    return plan.model_copy(update={"model": plan.model.model_copy(update={"overrides": kept})})
+
+
+def _other_standard(
+    plan: Plan, made: LoadedModel, loaded: LoadedModel, shown: str
+) -> tuple[str, ...]:
+    """A note on the standard that a plan was made with, where it is judged by another."""
+    less = tuple(weaker(made.model, loaded.model))
+    more = f" and {len(less) - 1} more" if len(less) > 1 else ""
+    which = f", which is weaker ({less[0]}{more})" if less else ""
+    text = settings_text(_standard_of(plan))
+    return (f"judged by the standard of {loaded.name}, not by that of {shown}, {text}{which}",)
 
 
 def _broken(plan: Plan, loaded: LoadedModel, shown: str) -> tuple[str, ...]:

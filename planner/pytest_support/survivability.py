@@ -408,12 +408,12 @@ def _plans(plan: str, model: str | None) -> Iterator[_Opened]:
 
     remedy = f"name its file: {MODEL_OPTION}"
     if not is_roadmap(Path(plan)):
-        opened = reopen(plan, model, remedy=remedy)
+        opened = reopen(plan, model, remedy=remedy, judged=True)
         yield _Opened(opened.loaded, opened)
         return
     roadmap = parse_roadmap(Path(plan))
     for node in roadmap.nodes:
-        opened = reopen(roadmap.plans[node.name], model, remedy=remedy)
+        opened = reopen(roadmap.plans[node.name], model, remedy=remedy, judged=True)
         yield _Opened(opened.loaded, opened, node.name, frozenset(node.bridged))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from planner.analysis.proof import Check
+from planner.proof import Check
 from planner.reporting.terminal import bullets, new_console, print_json, say
 
 #: Most differences of one check that are shown.

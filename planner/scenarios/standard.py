@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,6 +147,20 @@ def required(
             asked = since >= rule.from_minute
             least[asked] = np.maximum(least[asked], rule.least_served)
     return least
+
+
+def weaker(model: Model, than: Model) -> Iterator[str]:
+    """Where the standard of a model asks for less than that of another, in words."""
+    for severity in get_args(Severity):
+        ours, theirs = floors(model, severity), floors(than, severity)
+        for minute in dict.fromkeys(floor.from_minute for floor in theirs):
+            given = floors_at(ours, minute)
+            for subject, least in floors_at(theirs, minute).items():
+                if given.get(subject, 0.0) < least - TOLERANCE:
+                    yield (
+                        f"{severity}: {given.get(subject, 0.0):.4g} of {in_words(subject)} from "
+                        f"minute {minute:g} on instead of {least:.4g}"
+                    )
 
 
 def asks_by_zone(model: Model) -> bool:

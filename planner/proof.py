@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -40,8 +40,6 @@ from planner.plan.consistency import HALF_A_CENT, contradictions
 from planner.plan.files import file_of, misfits
 from planner.plan.records import Plan, ScenarioLine
 from planner.plan.reopening import Reopened, problem_data_of, reopen, wanted_by
-from planner.roadmap.consistency import roadmap_contradictions
-from planner.roadmap.files import FILE, stated_roadmap
 from planner.selection import Selection, select
 from planner.simulation.verdict import judge
 
@@ -49,7 +47,6 @@ from planner.simulation.verdict import judge
 SAME = 1e-6
 #: Least relative gap to which the recourse of a plan was worked out.
 LEAST_GAP = 1e-4
-WRITTEN = "files are those that were written"
 #: Fields of verdicts that are compared; texts and shares of frequency follow from others.
 COMPARED = (
     "severity", "status", "recovery_minutes", "lost_requests", "peak_temperature_c",
@@ -105,12 +102,8 @@ def prove(
     """
     opened = reopen(source, model, lenient=True)
     plan, loaded = opened.plan, opened.loaded
-    wrong: tuple[str, ...] = ()
-    if not isinstance(source, Plan):
-        wrong = tuple(strange_files(file_of(Path(source)), read_bytes))
     found = [
         Check("figures add up", tuple(contradictions(plan))),
-        Check(WRITTEN, wrong),
         Check("model, catalogues and settings are the same", _changed(opened)),
     ]
     unfit = tuple(": ".join(pair) for pair in misfits(plan, loaded))
@@ -129,31 +122,12 @@ def prove(
     found.append(_recourse(opened, selection.scenarios, broken))
     progress(f"simulating {len(selection.scenarios):,} scenarios")
     found.append(_simulated(opened, selection, progress))
-    return tuple(found)
+    return (*found, *([] if isinstance(source, Plan) else [unchanged(file_of(Path(source)))]))
 
 
-def prove_roadmap(
-    path: Path,
-    model: str | Path | None = None,
-    progress: Callable[[str], None] = lambda _: None,
-) -> tuple[Check, ...]:
-    """Check what a roadmap states: its figures, and the plan of each node (`prove`).
-
-    Raises
-    ------
-    InputError
-        If there is no roadmap or no model to be read.
-    """
-    roadmap = stated_roadmap(path)
-    file = path / FILE if path.is_dir() else path
-    found = [
-        Check("figures add up", tuple(roadmap_contradictions(roadmap))),
-        Check(WRITTEN, tuple(strange_files(file, read_bytes))),
-    ]
-    for name, plan in roadmap.plans.items():
-        progress(f"checking {name}")
-        found += (replace(check, name=f"{name}: {check.name}") for check in prove(plan, model))
-    return tuple(found)
+def unchanged(path: Path) -> Check:
+    """Whether the files beside a plan, or a roadmap, are those that were written with it."""
+    return Check("files are those that were written", tuple(strange_files(path, read_bytes)))
 
 
 def _changed(opened: Reopened) -> tuple[str, ...]:
