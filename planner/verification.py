@@ -26,6 +26,7 @@ from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.simulated import SimulatedCut
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
+from planner.optimization.infeasibility.second_look import confirm_no_plan
 from planner.optimization.infeasibility.trials import ANY_GAP, Verified
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.deadline import Deadline, OutOfTime
@@ -373,6 +374,7 @@ class _Loop:
         if self.explain == "nothing":
             nothing = Diagnosis(round=number, complete=False)
             return replace(outcome, diagnosis=nothing, margins=data.margins)
+        confirm_no_plan(data, suspects, self.left)
         tried = () if self.rounds else self.tried
         if self.excluded or tried:
             data = _still_stuck(data, tried, self.left)

@@ -174,6 +174,39 @@ def sampled_once(
     return found
 
 
+def restated(data: dict[str, Any], sha256: str | None = "0" * 64) -> dict[str, Any]:
+    """An edited plan that agrees with itself again.
+
+    Parameters
+    ----------
+    sha256
+        Of another model than it was made for, against which not all of it is held; None for its
+        own.
+    """
+    cost, proof, lines = data["cost"], data["verification"], data["scenarios"]
+    for field in ("capital_usd", "usd_per_year"):
+        cost[field] = sum(item[field] for item in cost["items"])
+    data["objective_usd_per_year"] = cost["usd_per_year"]
+    status = [line["status"] for line in lines]
+    proof |= {
+        "survives": "fails" not in status,
+        "judged": status.count("survives") + status.count("fails"),
+        "not_judged": status.count("not judged"),
+        "not_applicable": status.count("not applicable"),
+        "survivor_bound_usd_per_year": None,
+    }
+    failed = [line["name"] for line in lines if line["status"] == "fails"]
+    for made in proof["rounds"]:
+        made |= {"objective_usd_per_year": cost["usd_per_year"], "failed": failed}
+    names = {line["name"] for line in lines}
+    spent = (item["usd_per_year"] for item in cost["items"] if item["category"] == "recourse")
+    once = {name: usd for name, usd in data["risk"]["once_usd"].items() if name in names}
+    data["risk"] |= {"once_usd": once, "expected_usd_per_year": sum(spent)}
+    if sha256 is not None:
+        data["model"]["sha256"] = sha256
+    return data
+
+
 def run_plan(
     *arguments: str, cwd: Path | None = None, columns: int = 80
 ) -> subprocess.CompletedProcess[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 import planner
+from planner.commands.interruption import all_interrupts
 from planner.errors import EXIT_ERROR, EXIT_INPUT, InputError, PlannerError
 from planner.reporting.characters import fit_streams
 
@@ -150,7 +151,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(arguments: list[str] | None) -> None:
     fit_streams()
     try:
-        code = cli.main(args=arguments, prog_name="plan", standalone_mode=False)
+        with all_interrupts():
+            code = cli.main(args=arguments, prog_name="plan", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show(file=sys.stderr)

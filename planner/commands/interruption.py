@@ -1,15 +1,41 @@
-"""Ctrl-C: the first asks for the best plan so far, the second quits."""
+"""Ctrl-C: the first asks for the best plan so far, the second quits.
+
+Whoever ends the process in another way (`kill`, a terminal that closes) is understood in the same
+way.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 NOTE = "Interrupted: ending with the best plan so far, once simulated; again quits at once.\n"
+
+
+@contextmanager
+def all_interrupts() -> Iterator[None]:
+    """Let every signal that asks to end raise `KeyboardInterrupt`, unless it is ignored."""
+    with _handling(signal.default_int_handler):
+        yield
+
+
+@contextmanager
+def _handling(handler: Callable[[int, Any], Any]) -> Iterator[None]:
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    heeded = [one for one in signals if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {}
+    try:
+        for one in heeded:
+            before[one] = signal.signal(one, handler)
+        yield
+    finally:
+        for one, earlier in before.items():
+            signal.signal(one, earlier)
 
 
 @contextmanager
@@ -38,8 +64,5 @@ def interruptible(quiet: bool, note: str = NOTE) -> Iterator[threading.Event]:
             # A signal may come in the middle of another line; streams refuse to be entered twice.
             os.write(2, note.encode())
 
-    before = signal.signal(signal.SIGINT, handle)
-    try:
+    with _handling(handle):
         yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)

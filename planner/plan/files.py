@@ -122,8 +122,9 @@ def read_plan(path: Path, loaded: LoadedModel) -> Plan:
     InputError
         With every problem: unreadable, not a plan, or for another model.
     """
-    plan = parse_plan(path)
+    plan = stated_plan(path)
     check_fit(plan, loaded, str(path))
+    refuse_contradictions(contradictions(plan), str(path))
     return plan
 
 

@@ -7,7 +7,7 @@ same model, scenarios and margins.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +21,8 @@ from planner.infrastructure.loading import LoadedModel, load_model
 from planner.infrastructure.source import is_file, printable, read_bytes
 from planner.optimization.formulation.problem import ProblemData
 from planner.plan.claims import broken_rules, false_claims
-from planner.plan.consistency import refuse_contradictions
-from planner.plan.files import check_fit, file_of, is_for, parse_plan, stated_plan
+from planner.plan.consistency import contradictions, refuse_contradictions
+from planner.plan.files import check_fit, file_of, is_for, stated_plan
 from planner.plan.records import Plan, RoundRecord, SelectionRecord
 from planner.scenarios.standard import weaker
 from planner.selection import Wanted, select
@@ -174,7 +174,7 @@ def reopen(
         With everything that is wrong with plan and model, does not fit, or is claimed of a model
         that has not changed since and is not so.
     """
-    plan, place = _read(source, model, stated_plan if lenient else parse_plan)
+    plan, place = _read(source, model)
     file: str | Path | None = model.file if isinstance(model, LoadedModel) else model
     own = (*_own_settings(plan, model), *overrides)
     candidates = _candidates(plan, among) if file is None else [file]
@@ -193,6 +193,7 @@ def reopen(
         return Reopened(plan, loaded, fresh, notes)
     check_fit(plan, loaded, place)
     if not isinstance(source, Plan):
+        refuse_contradictions(contradictions(plan), place)
         notes += tuple(strange_files(Path(place), read_bytes))
     if fresh:
         told = false_claims(plan, loaded.model, wanted_by(plan))
@@ -236,15 +237,13 @@ def _broken(plan: Plan, loaded: LoadedModel, shown: str) -> tuple[str, ...]:
     return (printable(f"{shown} breaks rules on purchases of {loaded.name}: {broken[0]}{more}"),)
 
 
-def _read(
-    source: str | Path | Plan, model: Reference | None, parse: Callable[[Path], Plan]
-) -> tuple[Plan, str]:
+def _read(source: str | Path | Plan, model: Reference | None) -> tuple[Plan, str]:
     """A plan and what it is called; problems of plan and model are raised together."""
     if isinstance(source, Plan):
         return source, "plan"
     path = file_of(Path(source))
     try:
-        return parse(path), str(path)
+        return stated_plan(path), str(path)
     except InputError as error:
         problems = list(error.problems)
         try:

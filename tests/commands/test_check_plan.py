@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from support import restated
 
 from planner.commands import main
 from planner.commands.check_plan import METRIC_HELP
@@ -113,12 +114,9 @@ def test_a_falsified_plan_is_detected_by_simulation(plan, small, tmp_path):
     cooling = [line | {"added": 0, "total": line["existing"]} for line in data["cooling"]]
     cost = data["cost"]
     items = [item for item in cost["items"] if item["category"] == "servers"]
-    cheap = {
-        "capital_usd": 1.0,
-        "usd_per_year": items[0]["usd_per_year"],
-        "items": [items[0] | {"capital_usd": 1.0}],
-    }
-    folder = changed(small, tmp_path / "lies", scenarios=scenarios, cooling=cooling, cost=cheap)
+    cheap = {"items": [items[0] | {"capital_usd": 1.0}]}
+    lies = restated(data | {"scenarios": scenarios, "cooling": cooling, "cost": cost | cheap})
+    folder = changed(small, tmp_path / "lies", **lies)
     rules = ("--fail-on", "survives < 1", "--fail-on", "capital > 1k")
 
     assert plan("check-plan", folder, *rules).code == 0

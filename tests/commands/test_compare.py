@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
+from support import restated
 
 from planner.amounts import money
 from planner.analysis.comparison import ScenarioChange, TierChange
@@ -57,7 +58,7 @@ def changed(folder: Path, target: Path, change: Any) -> Path:
     shutil.copytree(folder, target)
     data = json.loads((target / "plan.json").read_bytes())
     change(data)
-    (target / "plan.json").write_text(json.dumps(data), encoding="utf-8")
+    (target / "plan.json").write_text(json.dumps(restated(data)), encoding="utf-8")
     return target
 
 

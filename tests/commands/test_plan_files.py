@@ -269,14 +269,17 @@ class TestReading:
                 lambda p: p["emergency"][0].update(gpus_reserved=1),
                 "emergency.0.gpus_reserved: 1 is not ",
             ),
-            (lambda p: p["gpus"].append(p["gpus"][0]), "gpus: `west-gpus` is listed twice"),
+            (
+                lambda p: p["gpus"].append(p["gpus"][0]),
+                ": contradicts itself: gpus: west-gpus is listed twice",
+            ),
             (
                 lambda p: p["cooling"].append(p["cooling"][0]),
-                "cooling: `west-chillers chiller-3` is listed twice",
+                ": contradicts itself: cooling: west-chillers/chiller-3 is listed twice",
             ),
             (
                 lambda p: p["emergency"].append(p["emergency"][0]),
-                "emergency: `cloud` is listed twice",
+                ": contradicts itself: emergency: cloud is listed twice",
             ),
             (lambda p: p["gpus"][0].update(added=-1), "gpus.0.added: input should be greater than"),
             (

@@ -423,6 +423,7 @@ def test_contradictory_figures_of_a_plan_are_reported() -> None:
     assert contradictions(PLAN.model_copy(update=twice)) == [
         f"gpus: {PLAN.gpus[0].cluster} is listed twice",
         f"scenarios: {PLAN.scenarios[0].name} is listed twice",
+        "verification.judged is 4, of the scenarios listed it is 5",
     ]
 
 

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reporting.browser import FAINT, PROGRAM, WIDER, Opened, chromium, open_page, until
+from support import restated
 
 from planner.amounts import millions
 from planner.analysis.explanation import DecisionNote, Explanation, describe
@@ -85,7 +86,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         line |= {"added": 0, "total": line["existing"]}
     weak["repairs"] = [ATTACK]
     weak["solver"]["name"] = ATTACK
-    (place / "weak.json").write_text(json.dumps(weak))
+    (place / "weak.json").write_text(json.dumps(restated(weak)))
     return place
 
 

@@ -35,7 +35,7 @@ from planner.roadmap.making import make, orders_of
 from planner.roadmap.parts import RoadmapParts, relaxed_cost, solve_roadmap
 from planner.roadmap.planning import RoadmapResult, Selections, plan_roadmap, planned
 from planner.roadmap.programme import OrderKey, RoadmapProgramme, ScenariosAt, build_roadmap
-from planner.roadmap.records import Roadmap
+from planner.roadmap.records import CashFlowRecord, Roadmap
 from planner.roadmap.tree import changes_at, demand_factor, line_of, tree
 from planner.scenarios.generators import all_scenarios
 
@@ -382,7 +382,10 @@ def test_two_roadmaps_are_compared(growing_file: Path, made: Made, tmp_path: Pat
     path = f"{growing_file}"
     overrides = ("zones.west-users.demand_rps=710",)
     model = roadmap.model.model_copy(update={"path": path, "overrides": overrides})
+    paid = CashFlowRecord(node="p1", month=0, category="capital", asset="more", usd=1e6)
+    flows = (*roadmap.cash_flows, paid)
     changed = {"orders": orders, "npv_usd": roadmap.npv_usd + 1e6, "model": model}
+    changed["cash_flows"] = flows
     write_roadmap(roadmap, tmp_path / "a")
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "roadmap.json").write_text(roadmap.model_copy(update=changed).to_json())

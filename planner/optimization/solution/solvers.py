@@ -12,8 +12,10 @@ from __future__ import annotations
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -196,7 +198,7 @@ class Cbc(pulp.COIN_CMD):
             folder = Path(name)
             problem, solution = folder / "problem.mps", folder / "solution.txt"
             columns, rows, _, names = lp.writeMPS(str(problem), rename=True)
-            command = [self.path, str(problem)]
+            command = [*_ended_with_this_process(), self.path, str(problem)]
             if self.start:
                 first = folder / "start.txt"
                 known = {
@@ -220,6 +222,9 @@ class Cbc(pulp.COIN_CMD):
             status, values, costs, prices, slacks, found = self.readsol_MPS(
                 str(solution), lp, columns, rows, pulp_names_in_column_order=names
             )
+            if found and len(values) < len(columns):
+                left = f"{len(values):,} of {len(columns):,} columns"
+                raise pulp.PulpSolverError(f"its solution file ends after {left}")
         lp.assignVarsVals(values)
         lp.assignVarsDj(costs)
         lp.assignConsPi(prices)
@@ -268,6 +273,12 @@ class Cbc(pulp.COIN_CMD):
                     told = time.monotonic()
             else:
                 return None
+
+
+def _ended_with_this_process() -> tuple[str, ...]:
+    """How to begin a command that is to end when this process is killed, where that can be said."""
+    found = shutil.which("setpriv") if sys.platform == "linux" else None
+    return (found, "--pdeathsig", "KILL") if found else ()
 
 
 def _grace(log: str) -> float:

@@ -377,6 +377,10 @@ def _run_solver(
         scaled.bring_back(solved)
     except (pulp.PulpError, pulp.PulpSolverError, OSError, ArithmeticError) as error:
         raise SolverError(f"solver {settings.name} failed: {error}") from error
+    except (LookupError, ValueError) as error:
+        raise SolverError(
+            f"the answer of solver {settings.name} cannot be read: {error}"
+        ) from error
     bound = stats.best_bound if logged is None else logged
     left = STRICT if solver.name in OURS else Tolerances()
     return SolverOutcome(stats, None if bound is None else scaled.cost(bound), scaled.hidden(left))
@@ -452,6 +456,8 @@ def _values(problem: Problem, unfinished: SolverError | None = None) -> dict[str
     values: dict[str, float] = {}
     for variable in problem.variables:
         value = variable.value or 0.0
+        if not math.isfinite(value):
+            raise SolverError(f"the solver returned {variable.name} = {value}")
         if variable.integer:
             if abs(value - round(value)) > INTEGRALITY * max(1.0, abs(value)):
                 wrong = SolverError(f"the solver returned {variable.name} = {value}, not whole")
