@@ -22,9 +22,12 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from planner.errors import InputError, Problem, refuse
+from planner.files import read_bytes
 from planner.json_text import json_text
 
 FILE = "checkpoint.jsonl"
+#: Size of a checkpoint beyond which it is none.
+MOST_BYTES = 10**11
 #: Key of the line that says which run it is.
 RUN = "run"
 #: Things whose digests are remembered, as they are asked for again and again.
@@ -126,7 +129,9 @@ def resume(folder: Path, identity: Identity) -> Checkpoint:
     """
     path = folder / FILE
     try:
-        content = path.read_bytes()
+        if not path.exists():
+            raise FileNotFoundError
+        content = read_bytes(path, str(path), MOST_BYTES)
         whole = content[: content.rfind(b"\n") + 1]
         known = dict(_lines(path, whole))
         _check_identity(path, known.pop(RUN, b""), json.loads(json_text(identity)))

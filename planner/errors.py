@@ -13,6 +13,30 @@ EXIT_NOT_SURVIVED = 4
 EXIT_TIME_LIMIT = 5
 
 
+#: Longest line of a message that is shown whole, and what is shown of the end of a longer one.
+LONGEST_LINE, END_OF_LINE = 600, 100
+
+
+def printable(text: str) -> str:
+    """A text for one line of a terminal, with control characters escaped."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def shown(text: str) -> str:
+    r"""A message as it is shown, whatever stands in it: escaped, and long lines shortened.
+
+    >>> print(shown("a\u202eb"))
+    a\u202eb
+    """
+    lines = [printable(line) for line in text.split("\n")]
+    return "\n".join(
+        line
+        if len(line) <= LONGEST_LINE
+        else f"{line[: LONGEST_LINE - END_OF_LINE]} … {line[-END_OF_LINE:]}"
+        for line in lines
+    )
+
+
 class PlannerError(Exception):
     """Base of all errors the planner raises on purpose."""
 
@@ -42,9 +66,10 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        file = printable(self.file)
+        place = f"{file}:{self.line}:{self.column}" if self.line else file
         subject = f"{self.where}: " if self.where else ""
-        return f"{place}: {subject}{self.message}"
+        return shown(f"{place}: {subject}{self.message}")
 
 
 class InputError(PlannerError):

@@ -7,7 +7,7 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path, PurePath
@@ -17,10 +17,41 @@ from planner.errors import InputError, OutputError
 if sys.platform != "win32":
     import fcntl
 
+#: Largest file that is read, far above any real one.
+MOST_BYTES = 50_000_000
 #: List of hashes of the files of a folder, as `sha256sum --check` takes it.
 SUMS = "SHA256SUMS"
 FILES_OF_PROCESS = Path("/proc/self/fd")
 READ_ONLY = "is a read-only file"
+
+
+def read_bytes(path: Path, shown: str, most: int = MOST_BYTES) -> bytes:
+    """Read a file of bounded size; devices, pipes and the like are none.
+
+    Parameters
+    ----------
+    shown
+        What the file is called in problems.
+    most
+        Largest size, bytes.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, unreadable, not a regular one, or too large.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", getattr(os, "O_BINARY", 0)))
+        with os.fdopen(handle, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise InputError.single(shown, "cannot be read: it is not a regular file")
+            content = stream.read(most + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError.single(shown, f"cannot be read: {reason}") from error
+    if len(content) > most:
+        raise InputError.single(shown, f"larger than {most:,} bytes")
+    return content
 
 
 def check_file(path: Path, *endings: str) -> None:
@@ -46,7 +77,8 @@ def check_file(path: Path, *endings: str) -> None:
     if is_folder:
         raise InputError.single(str(path), "is a folder; expected a file to write")
     if not (is_in_folder and os.access(path.parent, os.W_OK | os.X_OK)):
-        raise InputError.single(str(path), f"{path.parent} is not a writable folder")
+        message = f"cannot be written: {path.parent} is not a writable folder"
+        raise InputError.single(str(path), message)
     if _is_read_only(path):
         raise InputError.single(str(path), READ_ONLY)
 
@@ -77,9 +109,12 @@ def write_file(content: bytes, path: Path) -> None:
 
     Raises
     ------
+    InputError
+        If it is no place for a file.
     OutputError
-        If it cannot be written.
+        If it cannot be written all the same.
     """
+    check_file(path)
     try:
         replace_files({path: content})
     except OSError as error:
@@ -113,20 +148,18 @@ def write_folder(
         raise OutputError(folder, error) from error
 
 
-def strange_files(path: Path, read: Callable[[Path, str], bytes]) -> Iterator[str]:
+def strange_files(path: Path) -> Iterator[str]:
     """Files that are not those written together with one of them (`write_folder`).
 
     Parameters
     ----------
     path
         One of them; nothing is known of it where its folder has no list of hashes or not its name.
-    read
-        Reads a file, given also what it is called in problems.
     """
     sums = path.parent / SUMS
     if not sums.is_file():
         return
-    lines = read(sums, str(sums)).decode("utf-8", "replace").splitlines()
+    lines = read_bytes(sums, str(sums)).decode("utf-8", "replace").splitlines()
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     if path.name not in listed:
         return
@@ -134,7 +167,7 @@ def strange_files(path: Path, read: Callable[[Path, str], bytes]) -> Iterator[st
         file = path.parent / PurePath(name).name
         if not file.is_file():
             yield f"{file} is missing"
-        elif sha256(read(file, str(file))).hexdigest() != digest:
+        elif sha256(read_bytes(file, str(file))).hexdigest() != digest:
             yield f"{file} is not the file that was written"
 
 

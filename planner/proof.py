@@ -18,7 +18,6 @@ from pathlib import Path
 from planner.errors import SolverError
 from planner.files import strange_files
 from planner.infrastructure.failures import Scenario
-from planner.infrastructure.source import read_bytes
 from planner.optimization.decomposition.fixed import at_purchases
 from planner.optimization.formulation.build import build
 from planner.optimization.solution.audit import audited
@@ -127,7 +126,7 @@ def prove(
 
 def unchanged(path: Path) -> Check:
     """Whether the files beside a plan, or a roadmap, are those that were written with it."""
-    return Check("files are those that were written", tuple(strange_files(path, read_bytes)))
+    return Check("files are those that were written", tuple(strange_files(path)))
 
 
 def _changed(opened: Reopened) -> tuple[str, ...]:

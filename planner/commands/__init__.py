@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from importlib import import_module
@@ -12,7 +13,7 @@ import click
 
 import planner
 from planner.commands.interruption import all_interrupts
-from planner.errors import EXIT_ERROR, EXIT_INPUT, InputError, PlannerError
+from planner.errors import EXIT_ERROR, EXIT_INPUT, InputError, PlannerError, shown
 from planner.reporting.characters import fit_streams
 
 if TYPE_CHECKING:
@@ -128,9 +129,19 @@ class LazyGroup(click.Group):
     epilog=EXAMPLES,
 )
 @click.version_option(planner.__version__, prog_name="plan")
+@click.option(
+    "--extends-outside",
+    is_flag=True,
+    help="Read what a model extends also where it is not below the folder of the model.",
+)
 @click.pass_context
-def cli(context: click.Context) -> None:
+def cli(context: click.Context, extends_outside: bool) -> None:
     """Cheapest resilience plans for AI platforms, proven and simulated."""
+    if extends_outside:
+        from planner.infrastructure.loading import EXTENDS_OUTSIDE
+
+        token = EXTENDS_OUTSIDE.set(True)
+        context.call_on_close(lambda: EXTENDS_OUTSIDE.reset(token))
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
@@ -155,7 +166,9 @@ def _run(arguments: list[str] | None) -> None:
             code = cli.main(args=arguments, prog_name="plan", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
-        error.show(file=sys.stderr)
+        text = io.StringIO()
+        error.show(file=text)
+        _say(text.getvalue().rstrip("\n"))
         sys.exit(error.exit_code)
     except InputError as error:
         _report_input(error)
@@ -201,4 +214,4 @@ def _report_input(error: InputError) -> None:
 
 def _say(text: str) -> None:
     """Print on standard error; click by itself would print UTF-8 where that is not wanted."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print(shown(text), file=sys.stderr, flush=True)  # noqa: T201

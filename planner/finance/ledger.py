@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import InputError, Problem, refuse
+from planner.files import read_bytes
 from planner.finance.formula import evaluate, names
-from planner.infrastructure.source import printable, read_bytes
+from planner.infrastructure.source import printable
 from planner.laws.returns import incidents_to_justify
 from planner.replay.loading import find_incident
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from planner.errors import InputError, Problem, refuse
+from planner.files import read_bytes
 from planner.finance.cashflow import Floats
-from planner.infrastructure.source import printable, read_bytes
+from planner.infrastructure.source import printable
 
 COLUMNS = ("year", "usd")
 #: No amount of a cash flow is larger.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_origin
@@ -14,8 +15,17 @@ from typing import Any, get_origin
 from pydantic import BaseModel, ValidationError
 
 from planner.errors import InputError, refuse
+from planner.files import read_bytes
 from planner.infrastructure import checks
-from planner.infrastructure.catalogue import CATALOGUES, catalogue, shipped_models
+from planner.infrastructure.catalogue import (
+    CATALOGUES,
+    catalogue,
+    demand_shape,
+    demand_shape_names,
+    hot_week,
+    hot_week_names,
+    shipped_models,
+)
 from planner.infrastructure.complaints import complain, shown_value
 from planner.infrastructure.entities import Model
 from planner.infrastructure.field_types import (
@@ -39,11 +49,12 @@ from planner.infrastructure.source import (
     parse_table,
     parse_yaml,
     printable,
-    read_bytes,
     walk,
 )
 
 MOST_ANCESTORS = 20
+#: Whether models may extend files that are not below their folder.
+EXTENDS_OUTSIDE = ContextVar("extends outside", default=False)
 #: What was expected, by regular expression of a text field.
 PATTERNS = {MONTH_PATTERN: "a month like 2026-01"}
 
@@ -59,7 +70,8 @@ class LoadedModel:
     name
         Name of the file without its ending.
     sha256
-        Hash of all files read, of the catalogue entries used and of the overrides.
+        Hash of all files read, of the catalogue entries, shapes and hot weeks used and of the
+        overrides.
     overrides
         ``path=value`` settings that were applied.
     file
@@ -131,7 +143,8 @@ def load_model(
     _inject_names(document, path.stem)
     model = _validate(document)
     settings = (*beneath[1], *overrides)
-    digests = _hashes([*document.texts, *(setting.encode() for setting in settings)])
+    texts = [*document.texts, *_series_used(model)]
+    digests = _hashes([*texts, *(setting.encode() for setting in settings)])
     return LoadedModel(
         model=model,
         name=path.stem,
@@ -142,6 +155,16 @@ def load_model(
         replaced=document.replaced,
         digests=digests,
     )
+
+
+def _series_used(model: Model) -> Iterator[bytes]:
+    """Shapes of demand and hot weeks that a model takes from the catalogues by their names."""
+    shapes = {zone.shape for zone in model.zones.values()} - model.shapes.keys()
+    climates = {place.climate or "" for place in model.regions.values()} - model.climates.keys()
+    for name in sorted(shapes.intersection(demand_shape_names())):
+        yield json.dumps([name, demand_shape(name)]).encode()
+    for name in sorted(climates.intersection(hot_week_names())):
+        yield json.dumps([name, hot_week(name)]).encode()
 
 
 @dataclass(frozen=True)
@@ -244,6 +267,12 @@ def _read_whole(
             message = f"`extends: {printable(parent)}`: no such file or shipped model; {known}"
             raise InputError.single(shown, message, place.line, place.column)
         target = shipped[parent]
+    elif not EXTENDS_OUTSIDE.get():
+        folders = {resolved.parent, (seen or (resolved,))[0].parent}
+        if not any(target.resolve().is_relative_to(folder) for folder in folders):
+            message = f"`extends: {printable(parent)}` is outside of the folder of the model; "
+            message += "`plan --extends-outside …` reads it all the same"
+            raise InputError.single(shown, message, place.line, place.column)
     line = (*seen, resolved, target.resolve())
     if line[-1] in line[:-1] or len(line) > MOST_ANCESTORS:
         chain = " → ".join(file.name for file in line)

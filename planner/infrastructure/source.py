@@ -21,10 +21,10 @@ from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scanner import Scanner, ScannerError
 
 from planner.errors import InputError, Problem, refuse
+from planner.errors import printable as printable
 from planner.infrastructure import quick_yaml
 
-#: Limits far above any real model, against alias bombs and files given by mistake.
-MOST_BYTES = 50_000_000
+#: Limits far above any real model, against alias bombs.
 MOST_VALUES = 1_000_000
 MOST_REPEATED = 100_000
 MOST_DEPTH = 40
@@ -85,11 +85,6 @@ class Document:
         self.problems.append(problem)
 
 
-def printable(text: str) -> str:
-    """A text for one line of a terminal, with control characters escaped."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-
-
 def nearest(wrong: str, names: Iterable[object], most: int = 1) -> str:
     """Hint at the accepted names nearest to a wrong one, or nothing.
 
@@ -111,23 +106,6 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
-
-
-def read_bytes(path: Path, shown: str) -> bytes:
-    """Read a file of bounded size.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, unreadable or too large.
-    """
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError.single(shown, f"larger than {MOST_BYTES:,} bytes")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError.single(shown, f"cannot be read: {reason}") from error
 
 
 class _BoundedScanner(Scanner):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import planner
+from planner.errors import InputError, printable
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet, heat_of, plant_units, unit_mw
@@ -154,6 +155,10 @@ def _reference(file: Path | None) -> str | None:
     if file is None:
         return None
     place = file.parent.resolve() / file.name
+    try:
+        str(place).encode()
+    except UnicodeEncodeError:  # JSON has no such names
+        return None
     return place.stem if shipped_models().get(place.stem) == place else place.as_posix()
 
 
@@ -259,9 +264,19 @@ def to_cents(usd: float) -> float:
 
 
 def now() -> str:
-    """Time of creation; SOURCE_DATE_EPOCH pins it for reproducible files."""
+    """Time of creation; SOURCE_DATE_EPOCH pins it for reproducible files.
+
+    Raises
+    ------
+    InputError
+        If that is not a time in seconds since 1970.
+    """
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else datetime.now(UTC)
+    try:
+        moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        message = f"expected seconds since 1970, not `{printable(epoch)}`"
+        raise InputError.single("SOURCE_DATE_EPOCH", message) from error
     return moment.isoformat(timespec="seconds")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.errors import InputError, OutputError, Problem, refuse
-from planner.files import replace_files, write_folder
+from planner.files import read_bytes, replace_files, write_folder
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.complaints import complain
 from planner.infrastructure.fleet import plant_units, retirable_blocks, retirable_units
@@ -24,7 +24,6 @@ from planner.infrastructure.source import (
     is_file,
     nearest,
     printable,
-    read_bytes,
 )
 from planner.json_text import json_text
 from planner.plan.consistency import contradictions, refuse_contradictions
@@ -105,9 +104,11 @@ def placed(plan: Plan, folder: Path) -> Plan:
     if path is None or not Path(path).is_absolute():
         return plan
     try:
-        return _with_path(plan, Path(os.path.relpath(path, folder.resolve())).as_posix())
-    except ValueError:  # another drive
+        near = Path(os.path.relpath(path, folder.resolve())).as_posix()
+        near.encode()
+    except ValueError:  # another drive, or a name that JSON does not have
         return plan
+    return _with_path(plan, near)
 
 
 def _with_path(plan: Plan, path: str) -> Plan:

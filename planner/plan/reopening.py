@@ -18,7 +18,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
-from planner.infrastructure.source import is_file, printable, read_bytes
+from planner.infrastructure.source import is_file, printable
 from planner.optimization.formulation.problem import ProblemData
 from planner.plan.claims import broken_rules, false_claims
 from planner.plan.consistency import contradictions, refuse_contradictions
@@ -194,7 +194,7 @@ def reopen(
     check_fit(plan, loaded, place)
     if not isinstance(source, Plan):
         refuse_contradictions(contradictions(plan), place)
-        notes += tuple(strange_files(Path(place), read_bytes))
+        notes += tuple(strange_files(Path(place)))
     if fresh:
         told = false_claims(plan, loaded.model, wanted_by(plan))
         refuse_contradictions(told, place, "contradicts its model")

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError, Problem, refuse
-from planner.infrastructure.source import Document, nearest, parse_yaml, printable, read_bytes
+from planner.files import read_bytes
+from planner.infrastructure.source import Document, nearest, parse_yaml, printable
 from planner.plan.metrics import METRICS, Metric, Values, distinct_texts
 from planner.plan.records import Record
 from planner.plan.rules import OPERATORS, Rule, WrongRuleError, parsed, rule_problem

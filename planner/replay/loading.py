@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.errors import InputError, Problem, refuse
+from planner.files import read_bytes
 from planner.infrastructure.catalogue import INCIDENT, shipped_incidents, shipped_models
 from planner.infrastructure.complaints import complain, shown_value
 from planner.infrastructure.fields import NAME_LENGTH
@@ -20,7 +21,6 @@ from planner.infrastructure.source import (
     nearest,
     parse_yaml,
     printable,
-    read_bytes,
 )
 from planner.replay.checks import check_incident
 from planner.replay.incident import CLOCK_PATTERN, START_PATTERN, Incident

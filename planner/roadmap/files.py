@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from planner.errors import InputError, Problem, refuse
+from planner.files import read_bytes
 from planner.infrastructure.complaints import complain
 from planner.infrastructure.loading import LoadedModel
-from planner.infrastructure.source import Document, SourcePosition, read_bytes
+from planner.infrastructure.source import Document, SourcePosition
 from planner.plan.consistency import contradictions, refuse_contradictions
 from planner.plan.files import csv_text, located, placed, write_plan, write_texts
 from planner.roadmap.consistency import roadmap_contradictions

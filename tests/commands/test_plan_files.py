@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import often
 
-from planner.errors import InputError
+from planner.errors import InputError, OutputError
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.infrastructure.source import walk
@@ -49,7 +49,8 @@ def problems(data: dict[str, Any], tmp_path: Path, tiny: LoadedModel) -> Callabl
 class TestWriting:
     def test_a_plan_is_written_as_json_and_tables(self, tiny_plan):
         names = {path.name for path in tiny_plan.iterdir()}
-        assert names == {"plan.json", *(f"{table}.csv" for table in TABLES)}
+        tables = (f"{table}.csv" for table in TABLES)
+        assert names == {"plan.json", "timing.json", "SHA256SUMS", *tables}
 
     def test_plan_json_has_the_documented_keys(self, data, tiny):
         for key in (
@@ -140,14 +141,14 @@ class TestWriting:
             return replace(self, target)
 
         monkeypatch.setattr(Path, "replace", fail_for_plan)
-        with pytest.raises(InputError, match="cannot be written: No space left on device"):
+        with pytest.raises(OutputError, match="cannot be written: No space left on device"):
             write_plan(other, tmp_path)
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
     def test_a_folder_below_a_file_is_refused(self, tiny_plan, tiny, tmp_path):
         plan = read_plan(tiny_plan / "plan.json", tiny)
         (tmp_path / "file").write_text("")
-        with pytest.raises(InputError, match="cannot be written: Not a directory"):
+        with pytest.raises(OutputError, match="cannot be written: Not a directory"):
             write_plan(plan, tmp_path / "file" / "out")
 
 

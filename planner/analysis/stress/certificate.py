@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 from planner.analysis.stress.failure_sets import FailureSets, Members
 from planner.analysis.stress.search import SetOutcome, Stress, judged_alone, sets_at_once
 from planner.errors import InputError, Problem
+from planner.files import read_bytes
 from planner.infrastructure.failures import HourChoice, Severity
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
@@ -153,11 +154,7 @@ def read_certificate(path: Path) -> Certificate:
         If it cannot be read, or is none: with everything that is wrong.
     """
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError.single(str(path), "is too large for a certificate of stress")
-        return Certificate.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise InputError.single(str(path), f"cannot be read: {error.strerror or error}") from error
+        return Certificate.model_validate_json(read_bytes(path, str(path), MOST_BYTES))
     except ValidationError as error:
         problems = [
             Problem(
