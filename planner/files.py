@@ -25,7 +25,7 @@ FILES_OF_PROCESS = Path("/proc/self/fd")
 READ_ONLY = "is a read-only file"
 
 
-def read_bytes(path: Path, shown: str, most: int = MOST_BYTES) -> bytes:
+def read_bytes(path: Path, shown: str, most: int | None = None) -> bytes:
     """Read a file of bounded size; devices, pipes and the like are none.
 
     Parameters
@@ -33,13 +33,14 @@ def read_bytes(path: Path, shown: str, most: int = MOST_BYTES) -> bytes:
     shown
         What the file is called in problems.
     most
-        Largest size, bytes.
+        Largest size, bytes; None for that of any file but large ones.
 
     Raises
     ------
     InputError
         If the file is missing, unreadable, not a regular one, or too large.
     """
+    most = MOST_BYTES if most is None else most
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", getattr(os, "O_BINARY", 0)))
         with os.fdopen(handle, "rb") as stream:

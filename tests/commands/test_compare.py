@@ -57,8 +57,11 @@ def changed(folder: Path, target: Path, change: Any) -> Path:
     """A copy of a plan with its data changed in place."""
     shutil.copytree(folder, target)
     data = json.loads((target / "plan.json").read_bytes())
+    made_for = data["model"]["sha256"]
     change(data)
-    (target / "plan.json").write_text(json.dumps(restated(data)), encoding="utf-8")
+    same = data["model"]["sha256"] == made_for
+    text = json.dumps(restated(data) if same else restated(data, None))
+    (target / "plan.json").write_text(text, encoding="utf-8")
     return target
 
 
@@ -254,7 +257,7 @@ def spoil(data: Any) -> None:
     line["name"] = "re|gion <script>alert(1)</script> @octocat"
     line["served"] = {"**b**|us": 0.5}
     other = data["scenarios"][4]
-    other["survives"] = False
+    other |= {"survives": False, "status": "fails"}
     other["first_breach"] = {
         "kind": "served",
         "subject": "x",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import pytest
 from support import CHECKOUT, EXACT
 
 import planner.verification
-from planner.commands.interruption import interruptible
+from planner.commands.interruption import all_interrupts, interruptible
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
@@ -322,3 +323,61 @@ def test_a_signal_ends_the_solver_outside_interruptible_commands(
         if thread.name == THREAD:
             thread.join(30)
     assert left == [True]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_every_signal_that_asks_to_end_is_an_interrupt(name: str) -> None:
+    wanted = getattr(signal, name)
+    before = signal.getsignal(wanted)
+    with interruptible(quiet=True) as stop:
+        os.kill(os.getpid(), wanted)
+        assert stop.wait(5)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), wanted)
+            time.sleep(5)
+    with pytest.raises(KeyboardInterrupt), all_interrupts():
+        os.kill(os.getpid(), wanted)
+        time.sleep(5)
+    assert signal.getsignal(wanted) is before
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    """As with `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with all_interrupts():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="Linux with setpriv")
+def test_cbc_ends_with_a_planner_that_is_killed(tmp_path: Path) -> None:
+    deaf = tmp_path / "cbc"
+    deaf.write_text("#!/bin/sh\necho $$ > $(dirname $0)/pid\nexec sleep 600\n")
+    deaf.chmod(0o755)
+    hook = f"""
+solvers.Cbc.available = lambda self: True
+made = solvers.Cbc.__init__
+def init(self, *args, **options):
+    made(self, *args, **options)
+    self.path = {str(deaf)!r}
+solvers.Cbc.__init__ = init
+def kill():
+    while not os.path.exists({str(tmp_path / "pid")!r}):
+        time.sleep(0.01)
+    time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGKILL)
+threading.Thread(target=kill, daemon=True).start()
+"""
+    ran = run(hook, "optimize", "tiny", "--solver", "cbc", "--method", "extensive")
+    assert ran.returncode == -signal.SIGKILL
+    pid = int((tmp_path / "pid").read_text())
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail("CBC is still there")

@@ -27,6 +27,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "frontier": ("tiny", "--at", "0.5", *SHORT),
     "alternatives": ("tiny", "--within", "1", *SHORT),
     "compare": ("PLAN", "PLAN"),
+    "verify": ("PLAN",),
     "check-plan": ("PLAN", "--fail-on", "capital > 900M"),
     "finance": ("tiny", "--plan", "PLAN", "--samples", "10", *NEVER),
     "report": ("PLAN", "-o", "NEW.html", "--no-finance"),

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import often
 
+from planner import files
 from planner.errors import InputError, OutputError
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
@@ -144,6 +145,42 @@ class TestWriting:
         with pytest.raises(OutputError, match="cannot be written: No space left on device"):
             write_plan(other, tmp_path)
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+    def test_the_same_input_makes_the_same_bytes(self, plan, tmp_path, monkeypatch):
+        """Also with other threads and workers, and in another place."""
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+        runs = {"a": ("--threads", "1", "-j", "1"), "deep/b": ("--threads", "2", "-j", "2")}
+        written = []
+        for name, options in runs.items():
+            assert plan("optimize", "tiny", "-q", "-o", tmp_path / name, *options).code == 0
+            files = (tmp_path / name).iterdir()
+            written.append({path.name: path.read_bytes() for path in files})
+        first, second = written
+        del first["timing.json"], second["timing.json"]
+        assert first == second
+        assert json.loads(first["plan.json"])["created"] == "2023-11-14T22:13:20+00:00"
+
+    @pytest.mark.parametrize("epoch", ["yesterday", "1e9", "9" * 30])
+    def test_a_time_of_creation_that_is_none_is_refused_at_the_start(
+        self, plan, tmp_path, monkeypatch, epoch
+    ):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+        ran = plan("optimize", "tiny", "-o", tmp_path / "out")
+        assert ran.code == 2
+        assert "SOURCE_DATE_EPOCH: expected seconds since 1970" in ran.err
+
+    def test_a_plan_that_cannot_be_written_is_shown(self, plan, tmp_path, monkeypatch):
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(files, "replace_files", full)
+        ran = plan("optimize", "tiny", "-q", "--json", "-o", tmp_path / "out")
+        assert ran.code == 1
+        assert ran.json["verification"]["survives"]
+        assert "cannot be written: No space left on device" in ran.err
+        ran = plan("optimize", "tiny", "-q", "-o", tmp_path / "out")
+        assert ran.code == 1
+        assert "Plan for tiny" in ran.out
 
     def test_a_folder_below_a_file_is_refused(self, tiny_plan, tiny, tmp_path):
         plan = read_plan(tiny_plan / "plan.json", tiny)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from planner import files
 from planner.errors import InputError
-from planner.infrastructure import source
 from planner.infrastructure.checks import EVENT_SECTIONS, REFERENCES
 from planner.infrastructure.loading import load_model
 from planner.infrastructure.source import parse_yaml
@@ -225,15 +225,15 @@ class TestFiles:
     def test_an_unreadable_file_is_reported(self, write, monkeypatch):
         path = write("model.yaml", MINIMAL)
 
-        def refuse(_: Path) -> bytes:
+        def refuse(*_: object) -> int:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(Path, "read_bytes", refuse)
+        monkeypatch.setattr(files.os, "open", refuse)
         with pytest.raises(InputError, match="cannot be read: Permission denied"):
             load_model(path)
 
     def test_a_file_above_the_size_limit_is_refused(self, complaints, monkeypatch):
-        monkeypatch.setattr(source, "MOST_BYTES", 100)
+        monkeypatch.setattr(files, "MOST_BYTES", 100)
         (problem,) = complaints(MINIMAL)
         assert problem.message == "larger than 100 bytes"
 

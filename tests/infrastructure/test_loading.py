@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from planner.errors import InputError
+from planner.infrastructure import loading
 from planner.infrastructure.catalogue import catalogue
 from planner.infrastructure.entities import Model
-from planner.infrastructure.loading import LoadedModel, load_model
+from planner.infrastructure.loading import EXTENDS_OUTSIDE, LoadedModel, load_model
 
 MINIMAL = """\
 regions:
@@ -77,6 +79,27 @@ class TestExtends:
         model = load("extends: shared/base.yaml\nclusters: {one: {existing_gpus: 3}}\n").model
         assert model.clusters["one"].max_gpus == 7
         assert model.clusters["one"].existing_gpus == 3
+
+    def test_a_parent_outside_of_the_folder_is_read_only_if_that_is_allowed(self, write):
+        write("base.yaml", MINIMAL)
+        write("inside/nearer.yaml", "extends: deeper/model.yaml\n")
+        path = write("inside/model.yaml", "extends: ../base.yaml\n")
+        write("inside/deeper/model.yaml", "extends: ../sibling.yaml\n")
+        write("inside/sibling.yaml", MINIMAL)
+        assert list(load_model(path.parent / "nearer.yaml").model.regions) == ["a", "b"]
+        with pytest.raises(InputError, match="outside of the folder of the model") as caught:
+            load_model(path)
+        assert caught.value.problems[0].line == 1
+        token = EXTENDS_OUTSIDE.set(True)
+        assert list(load_model(path).model.regions) == ["a", "b"]
+        EXTENDS_OUTSIDE.reset(token)
+
+    def test_shapes_and_climates_of_the_catalogue_count_in_the_hash(self, monkeypatch):
+        before = load_model("hyperscaler-12").sha256
+        for name in ("demand_shape", "hot_week"):
+            with monkeypatch.context() as patched:
+                patched.setattr(loading, name, lambda _: (1.0,) * 168)
+                assert load_model("hyperscaler-12").sha256 != before
 
     @pytest.mark.parametrize("parent", ["tiny", "chatgpt-2023"])
     def test_shipped_parent_by_name(self, load, parent):

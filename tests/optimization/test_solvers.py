@@ -18,6 +18,7 @@ from planner.optimization.formulation.algebra import Problem
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
+from planner.optimization.infeasibility.second_look import confirm_no_plan, least_missed
 from planner.optimization.solution import solving
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.settings import SolverSettings
@@ -343,6 +344,59 @@ class TestWhatASolverReturns:
 
         with pytest.raises(SolverError, match="no licence"):
             solve(programme_of(tiny.model), EXACT)
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf])
+    def test_values_that_are_no_numbers_are_refused(self, faker, value) -> None:
+        faker.shift = {faker.programme.purchases.blocks["east-gpus"].name: value}
+        with pytest.raises(SolverError, match="the solver returned"):
+            faker.solve()
+
+    @pytest.mark.parametrize(
+        ("script", "message"),
+        [
+            ("exit 0", "wrote no solution file"),
+            ("exit 3", "ended with code 3"),
+            ("kill -9 $$", "ended with code -9"),
+            ('printf "Optimal - objective value 1\\n 0 X0000000 1 0\\n" > $out', "ends after 1 of"),
+            ('printf "Optimal - objective value 1\\n 0 X0000000\\n" > $out', "cannot be read"),
+            ('printf "" > $out', "does not say whether there is a plan"),
+            ('printf "Who knows\\n" > $out', "cannot be read"),
+        ],
+    )
+    def test_an_answer_cut_short_is_an_error(self, tiny, tmp_path, script, message) -> None:
+        """A CBC that ends, or whose file ends, before it has said everything."""
+        broken = tmp_path / "cbc"
+        broken.write_text(f'#!/bin/sh\nfor out in "$@"; do :; done\n{script}\n')
+        broken.chmod(0o755)
+
+        class Broken(solving.Cbc):
+            def __init__(self) -> None:
+                super().__init__(msg=False)
+                self.path = str(broken)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(solving, "make_solver", lambda *_: Broken())
+            with pytest.raises(SolverError, match=message):
+                solve(programme_of(tiny.model), EXACT)
+
+    def test_a_solver_is_not_believed_that_there_is_no_plan(self, tiny) -> None:
+        data = ProblemData(tiny.model, all_scenarios(tiny.model), {})
+        with pytest.raises(SolverError, match="cannot be trusted"):
+            confirm_no_plan(data, (), EXACT)
+        with pytest.raises(SolverError, match="cannot be trusted"):
+            confirm_no_plan(data, ("surge",), EXACT)
+        poor = tiny.model.policies.replace(capital_budget_usd=1.0)
+        model = tiny.model.replace(policies=poor)
+        confirm_no_plan(ProblemData(model, all_scenarios(model), {}), (), EXACT)
+
+    def test_what_has_to_be_missed_is_known_for_whole_numbers_too(self) -> None:
+        problem = Problem()
+        count = problem.add_variable("count", 0, 9, integer=True)
+        problem.objective = 1 * count
+        problem.add(2 * count >= 3, "least")
+        problem.add(2 * count <= 3, "most")
+        assert least_missed(problem, EXACT, whole=False) == pytest.approx(0.0, abs=1e-9)
+        assert least_missed(problem, EXACT, whole=True) > 0.1
 
     def test_a_logged_bound_of_zero_counts(self, monkeypatch) -> None:
         problem = Problem()

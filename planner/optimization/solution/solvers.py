@@ -222,6 +222,8 @@ class Cbc(pulp.COIN_CMD):
             status, values, costs, prices, slacks, found = self.readsol_MPS(
                 str(solution), lp, columns, rows, pulp_names_in_column_order=names
             )
+            if status == LpSolveStatus.Undefined:
+                raise pulp.PulpSolverError(f"{self.path} does not say whether there is a plan")
             if found and len(values) < len(columns):
                 left = f"{len(values):,} of {len(columns):,} columns"
                 raise pulp.PulpSolverError(f"its solution file ends after {left}")
