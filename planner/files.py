@@ -44,9 +44,10 @@ def read_bytes(path: Path, shown: str, most: int | None = None) -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", getattr(os, "O_BINARY", 0)))
         with os.fdopen(handle, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode):
                 raise InputError.single(shown, "cannot be read: it is not a regular file")
-            content = stream.read(most + 1)
+            content = stream.read(min(most, found.st_size) + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError.single(shown, f"cannot be read: {reason}") from error

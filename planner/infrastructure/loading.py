@@ -20,6 +20,7 @@ from planner.infrastructure import checks
 from planner.infrastructure.catalogue import (
     CATALOGUES,
     catalogue,
+    data_directory,
     demand_shape,
     demand_shape_names,
     hot_week,
@@ -269,6 +270,7 @@ def _read_whole(
         target = shipped[parent]
     elif not EXTENDS_OUTSIDE.get():
         folders = {resolved.parent, (seen or (resolved,))[0].parent}
+        folders.add(data_directory("models").resolve())
         if not any(target.resolve().is_relative_to(folder) for folder in folders):
             message = f"`extends: {printable(parent)}` is outside of the folder of the model; "
             message += "`plan --extends-outside …` reads it all the same"
