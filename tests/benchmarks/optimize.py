@@ -39,7 +39,7 @@ class Run:
 def measure(model: str, gap: float | None) -> Run:
     """Run ``plan optimize MODEL --json`` in a process of its own and measure it."""
     more = [] if gap is None else ["--gap", str(gap)]
-    with tempfile.TemporaryFile() as output:
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryDirectory() as folder:
         command = [
             sys.executable,
             str(CHECKOUT / "cli.py"),
@@ -47,6 +47,8 @@ def measure(model: str, gap: float | None) -> Run:
             model,
             "--json",
             "-q",
+            "-o",
+            folder,
             *more,
         ]
         started = time.perf_counter()
@@ -60,6 +62,9 @@ def measure(model: str, gap: float | None) -> Run:
         seconds = time.perf_counter() - started
         output.seek(0)
         data = json.loads(output.read() or b"{}")
+        timing = Path(folder) / "timing.json"
+        if timing.exists():
+            data["solver"] |= json.loads(timing.read_bytes())
     processor = usage.ru_utime + usage.ru_stime
     return Run(os.waitstatus_to_exitcode(status), seconds, processor, usage.ru_maxrss / 1024, data)
 
@@ -69,7 +74,7 @@ def row(model: str, run: Run) -> list[str]:
     cells = [model, str(run.code), f"{run.seconds:.2f}", f"{run.processor:.2f}"]
     solver = run.plan.get("solver")
     if isinstance(solver, dict):
-        seconds = float(solver["seconds"])
+        seconds = float(solver["solver_seconds"])
         cells += [f"{seconds:.2f}", f"{run.processor / seconds:.1f}"]
         cells += [f"{solver['rows']:,}", f"{solver['columns']:,}"]
     else:
