@@ -13,8 +13,9 @@ EXIT_NOT_SURVIVED = 4
 EXIT_TIME_LIMIT = 5
 
 
-#: Longest line of a message that is shown whole, and what is shown of the end of a longer one.
-LONGEST_LINE, END_OF_LINE = 600, 100
+#: Longest line of a message, and name of a file in it, that is shown whole, and what is shown of
+#: the end of a longer one.
+LONGEST_LINE, LONGEST_NAME, END_OF_LINE = 600, 300, 100
 
 
 def printable(text: str) -> str:
@@ -28,13 +29,12 @@ def shown(text: str) -> str:
     >>> print(shown("a\u202eb"))
     a\u202eb
     """
-    lines = [printable(line) for line in text.split("\n")]
-    return "\n".join(
-        line
-        if len(line) <= LONGEST_LINE
-        else f"{line[: LONGEST_LINE - END_OF_LINE]} … {line[-END_OF_LINE:]}"
-        for line in lines
-    )
+    return "\n".join(_shortened(printable(line), LONGEST_LINE) for line in text.split("\n"))
+
+
+def _shortened(text: str, most: int) -> str:
+    """A text of at most so many characters, without some of its middle."""
+    return text if len(text) <= most else f"{text[: most - END_OF_LINE]} … {text[-END_OF_LINE:]}"
 
 
 class PlannerError(Exception):
@@ -66,7 +66,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        file = printable(self.file)
+        file = _shortened(printable(self.file), LONGEST_NAME)
         place = f"{file}:{self.line}:{self.column}" if self.line else file
         subject = f"{self.where}: " if self.where else ""
         return shown(f"{place}: {subject}{self.message}")

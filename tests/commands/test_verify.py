@@ -70,7 +70,7 @@ def sums_that_are_none(data: Data) -> None:
 
 
 def bound_above_cost(data: Data) -> None:
-    data["verification"]["survivor_bound_usd_per_year"] *= 2
+    data["verification"]["survivor_bound_usd_per_year"] = 2 * data["objective_usd_per_year"]
 
 
 def cheaper_region(data: Data) -> None:
