@@ -24,10 +24,11 @@ def all_interrupts() -> Iterator[None]:
 
 
 @contextmanager
-def _handling(handler: Callable[[int, Any], Any]) -> Iterator[None]:
+def _handling(handler: Callable[[int, Any], Any], *always: signal.Signals) -> Iterator[None]:
     names = ("SIGINT", "SIGTERM", "SIGHUP")
     signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    heeded = [one for one in signals if signal.getsignal(one) is not signal.SIG_IGN]
+    ignored = {one for one in signals if signal.getsignal(one) is signal.SIG_IGN}
+    heeded = [one for one in signals if one in always or one not in ignored]
     before = {}
     try:
         for one in heeded:
@@ -64,5 +65,6 @@ def interruptible(quiet: bool, note: str = NOTE) -> Iterator[threading.Event]:
             # A signal may come in the middle of another line; streams refuse to be entered twice.
             os.write(2, note.encode())
 
-    with _handling(handle):
+    # A search in the background, for which shells ignore Ctrl-C, can be told to stop all the same.
+    with _handling(handle, signal.SIGINT):
         yield stop
