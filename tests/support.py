@@ -30,6 +30,8 @@ from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import Breach, Status, Verdict, _judged
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+#: An export of NetBox with its totals.
+NETBOX = CHECKOUT / "tests" / "imports" / "netbox-4.7.zip"
 EXACT = SolverSettings(gap=0.0)
 #: Six of ten requests are left with GPUs. The programme gives them to the upper tier at once;
 #: operators only do so at minute 15, and until then everyone gets an equal share (nobody waits).

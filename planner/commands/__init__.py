@@ -35,6 +35,7 @@ COMMANDS = {
     "replay": "simulate a recorded incident and compare it with what was observed",
     "calibrate": "fit what an incident declares to the milestones it declares",
     "graph": "draw the infrastructure and its dependencies",
+    "import": "make a model from an inventory: what NetBox exports",
     "new": "start a model or an incident of your own, or make a synthetic one of any size",
     "catalogue": "list the GPUs, cooling units, offers, climates and shapes that models can take",
     "check": "validate a model and say what it holds",
@@ -66,6 +67,7 @@ Examples:
   plan graph --blast us-west -o graph.svg   what goes down with a region
   plan check my-model.yaml                  all problems at once, with lines
   plan catalogue gpus                       what a model can take with `from:`
+  plan import netbox export -o mine.yaml    a model from an inventory
   plan new my-platform                      a model of your own to start from
   plan new --regions 5 --seed 1 -o five.yaml
 
@@ -91,9 +93,8 @@ class LazyGroup(click.Group):
         """Import a command; None if there is no such command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(
-            f"planner.commands.{cmd_name.replace('-', '_')}"
-        ).command
+        module = "import_" if cmd_name == "import" else cmd_name.replace("-", "_")
+        command: click.Command = import_module(f"planner.commands.{module}").command
         return command
 
     def resolve_command(

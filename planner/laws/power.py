@@ -26,8 +26,36 @@ HALVINGS = 45
 ROUNDING = 1e-9
 
 
+#: Line voltages to the power of three phases, as NetBox and breaker tables round sqrt(3).
+THREE_PHASE = 1.732
+
+
 #: Sets of sources that are worked with; more are refused.
 MOST_SETS = 1000
+
+
+def usable_circuit_va(
+    volts: float, amperes: float, utilisation: float, three_phase: bool
+) -> int:
+    """Apparent power in VA that may be drawn from a circuit without overloading its breaker.
+
+    Parameters
+    ----------
+    volts
+        Voltage between lines; negative for some direct current.
+    amperes
+        Rating of the breaker.
+    utilisation
+        Share of it that may be used continuously.
+
+    References
+    ----------
+    NetBox 4.7, `PowerFeed.save`: the same product, rounded to whole VA.
+
+    >>> usable_circuit_va(415, 60, 0.8, three_phase=True), usable_circuit_va(-48, 100, 0.8, False)
+    (34501, 3840)
+    """
+    return round(abs(volts) * amperes * utilisation * (THREE_PHASE if three_phase else 1.0))
 
 
 def source_sets[Source: Hashable](

@@ -1,0 +1,1 @@
+"""Models from inventories: an importer for each source, one writer of commented YAML."""

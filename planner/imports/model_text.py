@@ -1,0 +1,81 @@
+"""Commented YAML of an inventory: values, what they rest on, and what is asked for."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from planner.imports.inventory import Fields, Inventory, Kind, Stated, grouped, shown
+
+#: Share of the GPUs in place that the demand of an inventory without one is taken to need.
+USED_SHARE = 0.8
+
+
+def completed(inventory: Inventory) -> Inventory:
+    """With the demand that a model needs and no inventory of machines has, as assumptions."""
+    clusters = inventory.sections["clusters"].values()
+    gpus = sum(fields["existing_gpus"].value for fields in clusters)
+    regions = dict.fromkeys(inventory.sections["regions"], 0.0)
+    tier = {
+        "priority": Stated(1, "one tier for all", "low"),
+        "share": Stated(1.0, "one tier for all", "low"),
+    }
+    demand = f"{USED_SHARE:.0%} of the GPUs in place are busy at the peak"
+    zone = {
+        "demand_rps": Stated(round(USED_SHARE * gpus, 6), demand, "low"),
+        "latency_ms": Stated(regions, "users near every region", "low"),
+    }
+    added = {"tiers": {"all-users": tier}, "zones": {"users": zone}}
+    return replace(inventory, sections={**inventory.sections, **added})
+
+
+def model_text(inventory: Inventory) -> str:
+    """A model file."""
+    lines = [
+        f"# Made by `plan import {inventory.source}`. Values stand in the inventory unless they",
+        "# are marked as assumed: replace those, and state what is missing.",
+    ]
+    kinds: tuple[Kind, ...] = ("missing", "suspect")
+    for kind in kinds:
+        found = grouped(inventory.findings, kind)
+        lines += [f"#\n# {kind.capitalize()}:"] if found else []
+        for subjects, text in found:
+            lines += _comment(f"{subjects}: {text}")
+    lines.append("")
+    for section, entries in inventory.sections.items():
+        lines.append(f"{section}:")
+        for name, fields in entries.items():
+            lines += entry_lines(name, inventory.titles.get((section, name), ""), fields, 2)
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _comment(text: str) -> list[str]:
+    return [f"#   {line}" for line in textwrap.wrap(f"- {text}", 94, subsequent_indent="  ")]
+
+
+def entry_lines(name: str, title: str, fields: Fields, indent: int) -> Iterator[str]:
+    """An entry in lines, with what its values rest on."""
+    space = " " * indent
+    yield f"{space}{name}:" + (f"  # {shown(title)}" if title else "")
+    for field, stated in fields.items():
+        yield f"{space}  {field}: {value_text(stated.value)}{remark(stated)}"
+
+
+def remark(stated: Stated) -> str:
+    """What a value rests on, as a comment behind it."""
+    if stated.confidence == "stated":
+        return f"  # {shown(stated.why)}" if stated.why else ""
+    return f"  # assumed: {shown(stated.why)} ({stated.source}, {stated.confidence} confidence)"
+
+
+def value_text(value: Any) -> str:
+    """A value as YAML on one line: names bare, other texts quoted."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {value_text(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(value_text, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,253 @@
+"""What an export of NetBox says of an estate: what is in place, what feeds and cools what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from planner.imports.inventory import Finding, Total, shown
+from planner.imports.netbox_records import (
+    CoolingFeed,
+    CoolingSource,
+    Device,
+    Export,
+    PowerFeed,
+    PowerPort,
+    Rack,
+)
+from planner.laws.power import usable_circuit_va
+
+IN_PLACE = frozenset({"active"})
+PLANNED = frozenset({"active", "planned", "staged", "staging"})
+#: Sources that cool the air of a room, to which no loop runs.
+ROOM_UNITS = frozenset({"crac", "crah"})
+
+
+def usable_va(feed: PowerFeed) -> int:
+    """Usable apparent power of a feed, in VA."""
+    three_phase = feed.phase == "three-phase"
+    return usable_circuit_va(feed.voltage, feed.amperage, feed.max_utilization / 100, three_phase)
+
+
+@dataclass(frozen=True)
+class Estate:
+    """An export, and whether planned and staged equipment counts as in place."""
+
+    export: Export
+    planned: bool
+
+    def counts(self, status: str | None) -> bool:
+        """Whether equipment of a status is in place."""
+        return status in (PLANNED if self.planned else IN_PLACE)
+
+    @cached_property
+    def sites(self) -> frozenset[int]:
+        """Sites in place."""
+        return frozenset(i for i, site in self.export["sites"].items() if self.counts(site.status))
+
+    def gpus(self, device: Device) -> int:
+        """GPUs of a device: its own figure, else that of its type."""
+        own = device.custom_fields.gpu_count
+        by_type = self.export["device-types"][device.device_type].custom_fields.gpu_count
+        return (own if own is not None else by_type) or 0
+
+    def gpu_type(self, device: Device) -> str:
+        """Type of its GPUs."""
+        kind = self.export["device-types"][device.device_type]
+        return device.custom_fields.gpu_type or kind.custom_fields.gpu_type or kind.slug
+
+    def place(self, device: Device) -> str:
+        """Site and name of a device, for people; the name may be missing."""
+        name = device.name or device.asset_tag or f"device {device.id}"
+        return shown(f"{self.export['sites'][device.site].name} {name}")
+
+    @cached_property
+    def devices(self) -> tuple[Device, ...]:
+        """Devices in place."""
+        every = sorted(self.export["devices"].items())
+        return tuple(d for _, d in every if d.site in self.sites and self.counts(d.status))
+
+    @cached_property
+    def ports(self) -> Mapping[int, tuple[PowerPort, ...]]:
+        """Inlets of each device."""
+        found: dict[int, list[PowerPort]] = {}
+        for port in self.export["power-ports"].values():
+            found.setdefault(port.device, []).append(port)
+        return {device: tuple(ports) for device, ports in found.items()}
+
+    @cached_property
+    def outlets(self) -> Mapping[int, tuple[int, ...]]:
+        """Outlets behind each inlet."""
+        found: dict[int, list[int]] = {}
+        for outlet in self.export["power-outlets"].values():
+            if outlet.power_port is not None:
+                found.setdefault(outlet.power_port, []).append(outlet.id)
+        return {port: tuple(outlets) for port, outlets in found.items()}
+
+    def traced(self, feed: PowerFeed, whatever: bool) -> tuple[PowerPort, ...]:
+        """Inlets that a feed supplies in the end, behind distribution units.
+
+        Parameters
+        ----------
+        whatever
+            Whether paths over cables that are not in place count.
+        """
+        waiting, seen, ends = list(feed.ports(whatever)), set[int](), []
+        while waiting:
+            port = waiting.pop()
+            if port in seen or port not in self.export["power-ports"]:
+                continue
+            seen.add(port)
+            outlets = self.outlets.get(port, ())
+            for outlet in outlets:
+                waiting += self.export["power-outlets"][outlet].ports(whatever)
+            if not outlets:
+                ends.append(self.export["power-ports"][port])
+        return tuple(ends)
+
+    @cached_property
+    def feeds(self) -> Mapping[int, frozenset[int]]:
+        """Devices in place that each feed in place supplies."""
+        there = {device.id for device in self.devices}
+        found = {}
+        for number, feed in sorted(self.export["power-feeds"].items()):
+            if self.counts(feed.status) and self.site_of(feed) in self.sites:
+                ends = self.traced(feed, self.planned)
+                found[number] = frozenset(port.device for port in ends) & there
+        return found
+
+    def site_of(self, feed: PowerFeed) -> int:
+        """Site of a feed's panel."""
+        site: int = self.export["power-panels"][feed.power_panel].site
+        return site
+
+    def fed_by(self, device: Device) -> frozenset[int]:
+        """Feeds that supply a device."""
+        return self._suppliers.get(device.id, frozenset())
+
+    @cached_property
+    def _suppliers(self) -> Mapping[int, frozenset[int]]:
+        found: dict[int, set[int]] = {}
+        for feed, devices in self.feeds.items():
+            for device in devices:
+                found.setdefault(device, set()).add(feed)
+        return {device: frozenset(feeds) for device, feeds in found.items()}
+
+    def draw_w(self, device: Device) -> float | None:
+        """Power budget of a device, nameplate where it has none; None if unknown."""
+        ports = self.ports.get(device.id, ())
+        draws = [
+            p.allocated_draw if p.allocated_draw is not None else p.maximum_draw for p in ports
+        ]
+        known = [draw for draw in draws if draw is not None]
+        return sum(known) if known else None
+
+    @cached_property
+    def loops(self) -> Mapping[int, CoolingFeed]:
+        """Loops in place to a rack, whose source is in place too."""
+        sources = self.sources
+        return {
+            number: loop
+            for number, loop in sorted(self.export["cooling-feeds"].items())
+            if self.counts(loop.status) and loop.rack is not None and loop.cooling_source in sources
+        }
+
+    @cached_property
+    def sources(self) -> Mapping[int, CoolingSource]:
+        """Cooling sources in place."""
+        every = sorted(self.export["cooling-sources"].items())
+        return {i: s for i, s in every if self.counts(s.status) and s.site in self.sites}
+
+    def loops_of(self, device: Device) -> frozenset[int]:
+        """Loops that cool a device; none for what air cools."""
+        if not self.is_liquid(device):
+            return frozenset()
+        return frozenset(i for i, loop in self.loops.items() if loop.rack == device.rack)
+
+    def is_liquid(self, device: Device) -> bool:
+        """Whether liquid cools a device, alone or with air."""
+        kind = self.export["device-types"][device.device_type]
+        return (device.cooling_method or kind.cooling_method) in ("liquid", "hybrid")
+
+    def cdus(self, rack: int | None) -> tuple[tuple[Device, float], ...]:
+        """Coolant distribution units in place in a rack, with their kW."""
+        return tuple((d, kw) for d, kw in self.all_cdus if d.rack == rack)
+
+    @cached_property
+    def all_cdus(self) -> tuple[tuple[Device, float], ...]:
+        """All coolant distribution units in place, with their kW."""
+        types = self.export["device-types"]
+        found = ((d, types[d.device_type].custom_fields.cooling_capacity_kw) for d in self.devices)
+        return tuple((device, kw) for device, kw in found if kw)
+
+    def racks_with(self, devices: Iterable[Device]) -> tuple[Rack, ...]:
+        """Racks of some devices."""
+        numbers = sorted({device.rack for device in devices if device.rack is not None})
+        return tuple(self.export["racks"][number] for number in numbers)
+
+
+def totals(estate: Estate) -> tuple[Total, ...]:
+    """GPUs, usable power of feeds and cooling by site and status, in place or not."""
+    export, found = estate.export, dict[tuple[str, str, str], float]()
+
+    def add(site: int, what: str, status: str | None, value: float) -> None:
+        key = (shown(export["sites"][site].name), what, shown(status))
+        found[key] = found.get(key, 0.0) + value
+
+    for device in export["devices"].values():
+        if estate.gpus(device):
+            add(device.site, "GPUs", device.status, estate.gpus(device))
+    for feed in export["power-feeds"].values():
+        add(estate.site_of(feed), "usable feed VA", feed.status, usable_va(feed))
+    for source in export["cooling-sources"].values():
+        if source.cooling_capacity is not None:
+            add(source.site, "cooling source kW", source.status, source.cooling_capacity)
+    for loop in export["cooling-feeds"].values():
+        if loop.cooling_source in export["cooling-sources"]:
+            site = export["cooling-sources"][loop.cooling_source].site
+            add(site, "loop kW", loop.status, loop.cooling_capacity or 0.0)
+    return tuple(Total(*key, round(value, 6)) for key, value in sorted(found.items()))
+
+
+def suspects(estate: Estate) -> Iterator[Finding]:
+    """What contradicts itself or will not survive the loss of one feed."""
+    yield from _overloads(estate)
+    intakes: dict[int, bool] = {}
+    for intake in estate.export["cooling-intakes"].values():
+        fed = intake.cooling_outflow is not None
+        intakes[intake.device] = intakes.get(intake.device, False) or fed
+    cdus = {device.id for device, _ in estate.all_cdus}
+    for device in estate.devices:
+        place = estate.place(device)
+        if estate.gpus(device) and len(estate.fed_by(device)) == 1:
+            yield Finding("suspect", place, "is supplied by one feed alone")
+        if estate.gpus(device) and not estate.fed_by(device):
+            yield Finding("suspect", place, "is on no feed; only its region's limit holds for it")
+        if device.id in cdus and not estate.fed_by(device):
+            yield Finding("suspect", place, "pumps coolant and is on no feed; none can stop it")
+        if device.id not in cdus and intakes.get(device.id) is False:
+            yield Finding("suspect", place, "takes coolant, and no outflow feeds it")
+        if estate.gpus(device) and estate.is_liquid(device) and not estate.loops_of(device):
+            yield Finding("suspect", place, "is liquid-cooled, and no loop in place runs to it")
+
+
+def _overloads(estate: Estate) -> Iterator[Finding]:
+    """Racks that one of their feeds does not carry alone, by budget."""
+    by_rack: dict[int, list[PowerFeed]] = {}
+    for feed in estate.export["power-feeds"].values():
+        if feed.rack is not None and estate.site_of(feed) in estate.sites:
+            by_rack.setdefault(feed.rack, []).append(feed)
+    for number, feeds in sorted(by_rack.items()):
+        live = [feed for feed in feeds if estate.feeds.get(feed.id)]
+        # Whatever the status of device and cable: what is plugged in may be switched on.
+        load = sum(
+            port.allocated_draw or 0.0 for feed in feeds for port in estate.traced(feed, True)
+        )
+        least = min(map(usable_va, live), default=0)
+        if live and load > least:
+            rack = estate.export["racks"][number]
+            name = shown(f"{estate.export['sites'][rack.site].name} {rack.name}")
+            have = "its one feed" if len(live) == 1 else "one of its feeds"
+            text = f"{load:,.0f} W of budgets hang on it, {have} carries {least:,} VA"
+            yield Finding("suspect", name, text)

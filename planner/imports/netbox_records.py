@@ -1,0 +1,287 @@
+"""An export of NetBox as records: the fields that matter, checked, of every file at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from planner.errors import InputError, Problem, refuse
+from planner.imports.inventory import shown
+from planner.infrastructure.source import MOST_VALUES, read_bytes
+
+#: Problems of one file that are told.
+MOST_PROBLEMS = 20
+
+
+def _inner(key: str) -> BeforeValidator:
+    return BeforeValidator(lambda value: value.get(key) if isinstance(value, dict) else value)
+
+
+Id = Annotated[int, _inner("id"), Field(ge=1)]
+#: A choice is an object with a translated label, in older versions its bare value.
+Choice = Annotated[str | None, _inner("value")]
+Amount = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Whole = Annotated[int, Field(ge=0, le=1_000_000)]
+Degrees = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+
+
+class Record(BaseModel):
+    """An object of NetBox."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    id: Id
+    name: str | None = None
+
+
+class Page[T](BaseModel):
+    """One answer of the API."""
+
+    count: int | None
+    results: Annotated[tuple[T, ...], Field(max_length=MOST_VALUES)]
+
+
+class SiteFields(BaseModel):
+    """Custom fields of a site."""
+
+    grid_connection_mw: Amount | None = None
+
+
+class GpuFields(BaseModel):
+    """Custom fields of devices and their types."""
+
+    gpu_type: Choice = None
+    gpu_count: Whole | None = None
+    cooling_capacity_kw: Amount | None = None
+
+
+class Site(Record):
+    """A site; `region` is the name of its region."""
+
+    status: Choice
+    region: Annotated[str | None, _inner("name")] = None
+    latitude: Degrees | None = None
+    longitude: Degrees | None = None
+    custom_fields: SiteFields = SiteFields()
+
+
+class Rack(Record):
+    """A rack; kW."""
+
+    site: Id
+    cooling_capacity: Amount | None = None
+
+
+class DeviceType(Record):
+    """A type of device."""
+
+    slug: str
+    cooling_method: Choice = None
+    custom_fields: GpuFields = GpuFields()
+
+
+class Device(Record):
+    """A device."""
+
+    site: Id
+    rack: Id | None = None
+    status: Choice
+    device_type: Id
+    role: Annotated[str | None, _inner("slug")] = None
+    cooling_method: Choice = None
+    asset_tag: str | None = None
+    custom_fields: GpuFields = GpuFields()
+
+
+class Panel(Record):
+    """A power panel."""
+
+    site: Id
+
+
+class Connected(Record):
+    """Something with a cable, and what is at the other end of the path."""
+
+    connected_endpoints: tuple[Id, ...] | None = None
+    connected_endpoints_type: str | None = None
+    connected_endpoints_reachable: bool | None = None
+
+    def ports(self, whatever: bool) -> tuple[int, ...]:
+        """Power ports at the other end; of paths with cables not in place only if `whatever`."""
+        if self.connected_endpoints_type != "dcim.powerport":
+            return ()
+        there = whatever or self.connected_endpoints_reachable
+        return self.connected_endpoints or () if there else ()
+
+
+class PowerFeed(Connected):
+    """A circuit; V (negative for some direct current), A, % of the breaker."""
+
+    power_panel: Id
+    rack: Id | None = None
+    status: Choice
+    phase: Choice = None
+    voltage: Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+    amperage: Amount
+    max_utilization: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 80.0
+
+
+class PowerPort(Record):
+    """An inlet; W."""
+
+    device: Id
+    maximum_draw: Amount | None = None
+    allocated_draw: Amount | None = None
+
+
+class PowerOutlet(Connected):
+    """An outlet, and the inlet behind it."""
+
+    power_port: Id | None = None
+
+
+class CoolingSource(Record):
+    """A plant; kW."""
+
+    site: Id
+    status: Choice
+    type: Choice = None
+    cooling_capacity: Amount | None = None
+
+
+class CoolingFeed(Record):
+    """A loop; kW."""
+
+    cooling_source: Id
+    rack: Id | None = None
+    status: Choice
+    cooling_capacity: Amount | None = None
+
+
+class Outflow(BaseModel):
+    """The outflow of another device."""
+
+    device: Id
+
+
+class CoolingIntake(Record):
+    """An inlet of coolant, and the outflow that feeds it."""
+
+    device: Id
+    cooling_outflow: Outflow | None = None
+
+
+REQUIRED: Mapping[str, type[Record]] = {
+    "sites": Site,
+    "racks": Rack,
+    "device-types": DeviceType,
+    "devices": Device,
+    "power-panels": Panel,
+    "power-feeds": PowerFeed,
+    "power-ports": PowerPort,
+    "power-outlets": PowerOutlet,
+}
+#: NetBox has cooling from 4.7 on.
+OPTIONAL: Mapping[str, type[Record]] = {
+    "cooling-sources": CoolingSource,
+    "cooling-feeds": CoolingFeed,
+    "cooling-intakes": CoolingIntake,
+}
+#: Fields that name records of another file.
+REFERENCES = {
+    "site": "sites",
+    "rack": "racks",
+    "device_type": "device-types",
+    "device": "devices",
+    "power_panel": "power-panels",
+    "power_port": "power-ports",
+    "cooling_source": "cooling-sources",
+}
+
+
+@dataclass(frozen=True)
+class Export:
+    """Records by file and id."""
+
+    records: Mapping[str, Mapping[int, Any]]
+    absent: tuple[str, ...]
+
+    def __getitem__(self, name: str) -> Mapping[int, Any]:
+        return self.records[name]
+
+
+def read_export(folder: Path) -> Export:
+    """Read the lists that NetBox's API gave, ``NAME.json`` or its pages ``NAME.*.json``.
+
+    Raises
+    ------
+    InputError
+        With all problems of all files.
+    """
+    if not folder.is_dir():
+        raise InputError.single(str(folder), "is not a folder; expected one with sites.json, …")
+    problems: list[Problem] = []
+    records: dict[str, Mapping[int, Any]] = {}
+    absent = []
+    for name, kind in {**REQUIRED, **OPTIONAL}.items():
+        files = sorted({*folder.glob(f"{name}.json"), *folder.glob(f"{name}.*.json")})
+        records[name] = _records(files, kind, problems)
+        if not files and name in REQUIRED:
+            message = f"is missing; save what GET /api/dcim/{name}/ returns, with all its pages"
+            problems.append(Problem(str(folder / f"{name}.json"), 0, 0, "", message))
+        elif not files:
+            absent.append(name)
+    refuse(problems)
+    refuse(_dangling(folder, records, frozenset(absent)))
+    return Export(records, tuple(absent))
+
+
+def _records(
+    files: Sequence[Path], kind: type[Record], problems: list[Problem]
+) -> Mapping[int, Record]:
+    """Records of the pages of one list by id; what is wrong is added to the problems."""
+    found: dict[int, Record] = {}
+    expected = 0
+    for file in files:
+        try:
+            content = read_bytes(file, str(file))
+            page: Page[Any] = Page[kind].model_validate_json(content)  # type: ignore[valid-type]
+        except InputError as error:
+            problems += error.problems
+        except ValidationError as error:
+            details = error.errors(include_url=False)[:MOST_PROBLEMS]
+            problems += (_complaint(str(file), detail) for detail in details)
+        else:
+            expected = max(expected, page.count or 0)
+            found |= {record.id: record for record in page.results}
+    if len(found) < expected and not any(problem.file in map(str, files) for problem in problems):
+        message = f"has {len(found):,} of {expected:,} objects; save the pages of `next` too"
+        problems.append(Problem(str(files[-1]), 0, 0, "count", message))
+    return found
+
+
+def _complaint(file: str, detail: ErrorDetails) -> Problem:
+    """What pydantic says of a value, as a problem of its file."""
+    message = f"{detail['msg'][:1].lower()}{detail['msg'][1:]}"
+    if detail["type"] not in ("missing", "json_invalid"):
+        message += f", not {shown(repr(detail['input']))}"
+    return Problem(file, 0, 0, ".".join(map(str, detail["loc"])), message)
+
+
+def _dangling(
+    folder: Path, records: Mapping[str, Mapping[int, Any]], absent: frozenset[str]
+) -> Iterator[Problem]:
+    """References to objects that the export does not have."""
+    for name, found in records.items():
+        for record in found.values():
+            for field, target in REFERENCES.items():
+                wanted = getattr(record, field, None)
+                if wanted is None or target in absent or wanted in records[target]:
+                    continue
+                where = f"id {record.id}.{field}"
+                message = f"{target}.json has no object with id {wanted}"
+                yield Problem(str(folder / f"{name}.json"), 0, 0, where, message)
