@@ -1,6 +1,6 @@
-"""Write real output into the README and the quick start: ``python docs/readme.py``.
+"""Write real output into README, quick start and imports: ``python docs/readme.py``.
 
-Blocks stand between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. Tests check that both say
+Blocks stand between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. Tests check that they say
 what a run says, but for seconds.
 """
 
@@ -10,6 +10,7 @@ import io
 import os
 import re
 import sys
+import zipfile
 from contextlib import redirect_stderr, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +27,9 @@ from planner.simulation.verdict import judge, surviving_share
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 QUICKSTART = Path(__file__).with_name("quickstart.md")
+IMPORTS = Path(__file__).with_name("imports.md")
+EXPORT = README.parent / "tests" / "imports" / "netbox-4.7.zip"
+IMPORT = ("import", "netbox", "export")
 OPTIMIZE = ("optimize", "-o", "out")
 REPLAY = ("replay", "chatgpt-2023")
 EXPLAIN = ("explain", "tiny-plan/plan.json")
@@ -122,6 +126,13 @@ def filled_quickstart(text: str, folder: Path) -> str:
     return _with_blocks(text, {"tiny": run("optimize", "tiny", "-o", "out", folder=folder)})
 
 
+def filled_imports(text: str, folder: Path) -> str:
+    """Text of the page of imports with its block run anew, on the export of the tests."""
+    with zipfile.ZipFile(EXPORT) as packed:
+        packed.extractall(folder)
+    return _with_blocks(text, {"import": run(*IMPORT, folder=folder)})
+
+
 def _with_blocks(text: str, blocks: dict[str, str]) -> str:
     """Text with what stands in blocks replaced."""
     for name, block in blocks.items():
@@ -156,12 +167,12 @@ def block(text: str, name: str) -> str:
 
 
 def main() -> None:
-    """Rewrite the README and the quick start, or with ``quickstart`` only that."""
+    """Rewrite the README, the quick start and the page of imports, or only one of the latter."""
     import tempfile
 
-    pages = {README: filled, QUICKSTART: filled_quickstart}
-    if sys.argv[1:] == ["quickstart"]:
-        del pages[README]
+    pages = {README: filled, QUICKSTART: filled_quickstart, IMPORTS: filled_imports}
+    if sys.argv[1:]:
+        pages = {page: fill for page, fill in pages.items() if page.stem in sys.argv[1:]}
     for page, fill in pages.items():
         with tempfile.TemporaryDirectory() as folder:
             page.write_text(fill(page.read_text("utf-8"), Path(folder)), "utf-8")

@@ -64,3 +64,8 @@ def test_the_rule_of_thumb_of_the_small_model_is_that_of_a_run() -> None:
 
     printed = re.sub(r" \([\d,.]+\)", "", script.row("tiny", None, None))
     assert printed in text.splitlines()
+
+
+def test_what_an_import_prints_is_that_of_a_run(tmp_path: Path) -> None:
+    text = (CHECKOUT / "docs" / "imports.md").read_text(encoding="utf-8")
+    assert _script().filled_imports(text, tmp_path) == text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,10 +22,9 @@ from planner.errors import EXIT_DONE, InputError
 from planner.files import check_file, write_file
 
 if TYPE_CHECKING:
-    from planner.imports.inventory import Inventory
+    from planner.imports.inventory import Importer, Inventory
     from planner.imports.merging import Merged
 
-#: Sources, with the function that reads them.
 SOURCES = ("netbox",)
 
 
@@ -56,7 +56,7 @@ SOURCES = ("netbox",)
 @click.option("--planned", is_flag=True, help="Count planned and staged equipment as in place.")
 @output_options
 def command(
-    source: str,  # noqa: ARG001
+    source: str,
     folder: Path,
     file: Path | None,
     into: str | None,
@@ -72,14 +72,13 @@ def command(
     nothing is written.
     """
     from planner.imports.model_text import completed, model_text
-    from planner.imports.netbox import read_netbox
     from planner.reporting.importing import show_import
 
     if take and into is None:
         raise click.UsageError("--take needs --into.")
     if file is not None:
         _check(file)
-    inventory = completed(read_netbox(folder, planned))
+    inventory = completed(_importer(source)(folder, planned))
     merged = None if into is None else _merged(into, inventory, take)
     text = model_text(inventory) if merged is None else merged.text
     if file is not None:
@@ -97,6 +96,13 @@ def command(
             plan_line("check", file), plan_line("graph", file, "-o", file.with_suffix(".html"))
         )
     return EXIT_DONE
+
+
+def _importer(source: str) -> Importer:
+    """The importer of a source."""
+    from planner.imports.netbox import read_netbox
+
+    return {"netbox": read_netbox}[source]
 
 
 def _check(file: Path) -> None:
@@ -127,6 +133,9 @@ def _checked(text: str, folder: Path) -> None:
             made.write(text.encode())
             made.flush()
             load_model(made.name)
+    except InputError as error:
+        # The file that was tried is gone; its lines are those of the model.
+        raise InputError(replace(problem, file="model") for problem in error.problems) from error
     except OSError as error:
         message = f"cannot be written: {error.strerror or error}"
         raise InputError.single(str(folder), message) from error

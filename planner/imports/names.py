@@ -14,7 +14,7 @@ def plain(text: str) -> str:
     """A text as a name: ASCII letters, digits and hyphens, no longer than a name may be.
 
     >>> plain("Cage 7 / Rack 03"), plain("Prototyp Nº 1"), plain("试验机")
-    ('cage-7-rack-03', 'prototyp-no-1', 'x-51a63a5b')
+    ('cage-7-rack-03', 'prototyp-no-1', 'x-d53af613')
     """
     ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     name = re.sub(r"[^a-z0-9]+", "-", ascii_only.lower()).strip("-")

@@ -34,9 +34,7 @@ THREE_PHASE = 1.732
 MOST_SETS = 1000
 
 
-def usable_circuit_va(
-    volts: float, amperes: float, utilisation: float, three_phase: bool
-) -> int:
+def usable_circuit_va(volts: float, amperes: float, utilisation: float, three_phase: bool) -> int:
     """Apparent power in VA that may be drawn from a circuit without overloading its breaker.
 
     Parameters

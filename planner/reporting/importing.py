@@ -100,6 +100,8 @@ def _show_merge(console: Console, merged: Merged, into: str) -> None:
             texts("value", "model", "inventory", "kept"),
             rows,
         ).print(console)
+    if any(path.startswith("regions.") and path.count(".") == 1 for path in merged.added):
+        say(console, "Nobody reaches a new region until `latency_ms` of zones names it.")
     if merged.unknown:
         say(console, f"Not in the inventory, kept: {', '.join(merged.unknown)}.")
 
