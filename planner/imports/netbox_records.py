@@ -11,8 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from planner.errors import InputError, Problem, refuse
+from planner.files import read_bytes
 from planner.imports.inventory import shown
-from planner.infrastructure.source import MOST_VALUES, read_bytes
+from planner.infrastructure.source import MOST_VALUES
 
 #: Problems of one file that are told.
 MOST_PROBLEMS = 20
