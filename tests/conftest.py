@@ -6,9 +6,11 @@ import gc
 import os
 import shutil
 import tempfile
+import zipfile
+from pathlib import Path
 
 import pytest
-from support import MEMORY, judged_once, sampled_once
+from support import MEMORY, NETBOX, judged_once, sampled_once
 
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.simulation import verdict
@@ -49,6 +51,21 @@ LONGEST = {
 def tiny() -> LoadedModel:
     """The shipped two-region model."""
     return load_model("tiny")
+
+
+@pytest.fixture(scope="session")
+def netbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a running NetBox 4.7 returned for a small estate, and totals worked out from it."""
+    folder = tmp_path_factory.mktemp("netbox")
+    with zipfile.ZipFile(NETBOX) as packed:
+        packed.extractall(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def export(netbox: Path) -> Path:
+    """Folder of an export of NetBox."""
+    return netbox / "export"
 
 
 @pytest.fixture(scope="session")

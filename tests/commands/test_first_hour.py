@@ -49,13 +49,14 @@ def short_plan(tmp_path_factory):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, short_plan):
+def folder(tmp_path, monkeypatch, short_plan, export):
     """A folder with the files that the examples name."""
     text = (data_directory("models") / "tiny.yaml").read_text(encoding="utf-8")
     text += "\nsimulation: {horizon_minutes: 180}\n"
     (tmp_path / "my-model.yaml").write_text(text, encoding="utf-8")
     for name in ("out", "before", "after"):
         shutil.copytree(short_plan, tmp_path / name)
+    shutil.copytree(export, tmp_path / "export")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

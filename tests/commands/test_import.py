@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-import zipfile
-
 import pytest
-from support import NETBOX
 
 from planner.infrastructure.loading import load_model
-
-
-@pytest.fixture(scope="session")
-def export(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("netbox")
-    with zipfile.ZipFile(NETBOX) as packed:
-        packed.extractall(folder)
-    return folder / "export"
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from planner.commands import COMMANDS, main
 SHORT = ("--set", "simulation.horizon_minutes=130")
 #: Nothing is sampled where nothing comes up.
 NEVER = ("--only", "surge", "--set", "generators.surge.frequency_per_year=0")
-#: Arguments of every command; PLAN stands for a folder with a plan, NEW for one yet to be made.
+#: Arguments of every command; PLAN stands for a folder with a plan, EXPORT for one of an inventory,
+#: NEW for one yet to be made.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     "optimize": ("tiny", *SHORT),
     "simulate": ("tiny", "--scenario", "surge", *SHORT),
@@ -34,6 +35,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "replay": ("chatgpt-2023",),
     "calibrate": ("azure-australia-east-2023",),
     "graph": ("tiny",),
+    "import": ("netbox", "EXPORT"),
     "new": ("NEW",),
     "check": ("tiny",),
     "catalogue": ("gpus",),
@@ -48,8 +50,9 @@ def test_every_command_with_json_is_tested() -> None:
 
 
 @pytest.mark.parametrize("command", list(ARGUMENTS))
-def test_json_output_is_one_document(command, tiny_plan, tmp_path, capfd) -> None:
+def test_json_output_is_one_document(command, tiny_plan, export, tmp_path, capfd) -> None:
     places = {"PLAN": tiny_plan, "NEW": tmp_path / "new", "NEW.html": tmp_path / "new.html"}
+    places["EXPORT"] = export
     arguments = [str(places.get(part, part)) for part in ARGUMENTS[command]]
     capfd.readouterr()
 

@@ -25,6 +25,11 @@ from planner.infrastructure.loading import load_model
 
 
 @pytest.fixture(scope="session")
+def expected(netbox: Path) -> Any:
+    return json.loads((netbox / "expected.json").read_bytes())
+
+
+@pytest.fixture(scope="session")
 def inventory(export: Path) -> Inventory:
     return completed(read_netbox(export, planned=False))
 
