@@ -8,7 +8,14 @@ from functools import cached_property
 
 import pandas as pd
 
-from planner.api.models import ModelReference, PlannerModel, Text, as_planner_model, selection
+from planner.api.models import (
+    ModelReference,
+    PlannerModel,
+    Text,
+    as_planner_model,
+    selection,
+    texts,
+)
 from planner.api.notebook import Shown
 from planner.api.references import REMEDY, PlanReference, model_of, plan_source
 from planner.errors import InputError
@@ -19,6 +26,7 @@ from planner.plan.assembly import scenario_line
 from planner.plan.reopening import subject
 from planner.reporting import frames
 from planner.scenarios.hours import matches
+from planner.scenarios.loss import loss_of
 from planner.simulation.verdict import Verdict, judge, worst_of
 
 #: Columns of verdicts that a notebook shows.
@@ -138,6 +146,8 @@ def simulate(
     *,
     scenarios: Text = (),
     only: Text = (),
+    lose: Text = (),
+    hour: int | None = None,
 ) -> Simulation:
     """Simulate the cascade of every failure on what exists in a model, or on a plan.
 
@@ -153,6 +163,8 @@ def simulate(
         plan, or else of the model.
     only
         Patterns of names: ``"region-*"``.
+    lose, hour
+        Instead: nodes that are lost together, and at which hour of the week (None: at the peak).
 
     Raises
     ------
@@ -163,12 +175,18 @@ def simulate(
     --------
     >>> simulate("tiny", only="region-west")
     <simulation of tiny: 0 of 1 scenarios survived; not region-west>
+    >>> simulate("tiny", lose="west-chillers")
+    <simulation of tiny: 0 of 1 scenarios survived; not loss-plant-west-chillers>
     >>> simulate("tiny", "out").scenarios  # doctest: +SKIP
     """
     source = None if plan is None else plan_source(plan)
     given = model if plan is None else model_of(plan, model)
     found = subject(given, source, remedy=REMEDY)
     loaded = as_planner_model(found.loaded)
-    failures = selection(loaded, scenarios, only, found.wanted).scenarios
+    failures: tuple[Scenario, ...]
+    if lose:
+        failures = (loss_of(loaded.model, found.fleet, texts(lose), hour, "lose")[0],)
+    else:
+        failures = selection(loaded, scenarios, only, found.wanted).scenarios
     verdicts = judge(loaded.model, found.fleet, failures)
     return Simulation(loaded, found.fleet, failures, verdicts, found.notes)

@@ -36,9 +36,9 @@ Examples:
 @click.option(
     "--blast",
     multiple=True,
-    metavar="NODE",
+    metavar="NODE[,NODE]",
     help="Show what goes down with a node: region:us-west, or us-west where no other node has that "
-    "name (several are lost together).",
+    "name (several are lost together; repeatable).",
 )
 @click.option(
     "--region", "regions", multiple=True, metavar="NAME", help="Show this region (repeatable)."

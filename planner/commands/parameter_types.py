@@ -10,10 +10,11 @@ import click
 
 if TYPE_CHECKING:
     AmountType = click.ParamType[float]
+    HourType = click.ParamType[int]
     NumbersType = click.ParamType[tuple[float, ...]]
 else:
     # Generic from click 8.4 on only.
-    AmountType = NumbersType = click.ParamType
+    AmountType = HourType = NumbersType = click.ParamType
 
 
 class FiniteRange(click.FloatRange):
@@ -59,6 +60,22 @@ class NumberList(NumbersType):
             return value
         number = FiniteRange(0)
         return tuple(number.convert(part.strip(), param, ctx) for part in str(value).split(","))
+
+
+class HourOfWeek(HourType):
+    """An hour of the week: 0 to 167, or Mon-18."""
+
+    name = "hour"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Convert a text."""
+        from planner.laws.calendar import HOURS_PER_WEEK, hour_named
+
+        text = str(value)
+        hour = int(text) if re.fullmatch(r"[0-9]{1,3}", text) else hour_named(text)
+        if hour is None or not 0 <= hour < HOURS_PER_WEEK:
+            self.fail(f"{value!r} is not an hour of the week such as 18 or Mon-18.", param, ctx)
+        return hour
 
 
 #: A share from 0 to below 1.

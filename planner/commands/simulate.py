@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from planner.commands.options import Output, examples, output_options, workers_options
+from planner.commands.parameter_types import HourOfWeek
 from planner.commands.plan_options import SubjectOptions, subject_options
 from planner.commands.progress import plan_line, settings_of
 from planner.commands.scenario_options import announce, selection_options
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED, InputError
 
 if TYPE_CHECKING:
+    from planner.plan.reopening import Subject
     from planner.selection import Wanted
 
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
         "plan simulate tiny",
         "plan simulate chatgpt-2023 --plan out",
         "plan simulate tiny --scenario region-west --json",
+        "plan simulate tiny --lose west-chillers,west-air --at Mon-18",
     ),
 )
 @subject_options("Simulate the fleet of a plan (its plan.json or folder) instead of what exists.")
@@ -33,12 +36,28 @@ if TYPE_CHECKING:
     help="Simulate only this scenario and tell its story; a failure means all its hours "
     "(repeatable).",
 )
+@click.option(
+    "--lose",
+    multiple=True,
+    metavar="NODE[,NODE]",
+    help="Simulate only the loss of these nodes together, named as for `plan graph --blast`, until "
+    "the simulated time ends: what goes down with them, and the story (repeatable).",
+)
+@click.option(
+    "--at",
+    "hour",
+    type=HourOfWeek(),
+    metavar="HOUR",
+    help="With --lose: hour of the week, 0 to 167 or Mon-18; that of peak demand if not given.",
+)
 @output_options
 @workers_options
 @selection_options
 def command(
     subject: SubjectOptions,
     names: tuple[str, ...],
+    lose: tuple[str, ...],
+    hour: int | None,
     output: Output,
     wanted: Wanted | None,
 ) -> int:
@@ -53,7 +72,13 @@ def command(
     from planner.selection import select
     from planner.simulation.verdict import judge
 
+    if lose and (names or wanted is not None):
+        raise click.UsageError("--lose is a failure of its own; leave out --scenario and filters.")
+    if hour is not None and not lose:
+        raise click.UsageError("--at needs --lose.")
     found = subject.open(output)
+    if lose:
+        return _simulate_loss(found, lose, hour, output)
     loaded, fleet = found.loaded, found.fleet
     selection = select(loaded.model, wanted or found.wanted)
     if names:
@@ -75,3 +100,23 @@ def command(
         suggestions.append(plan_line("optimize", subject.name, *settings, "-o", "out"))
     output.suggest(*suggestions)
     return EXIT_NOT_SURVIVED if failed else EXIT_DONE
+
+
+def _simulate_loss(found: Subject, lose: tuple[str, ...], hour: int | None, output: Output) -> int:
+    """Simulate the loss of some nodes; say what goes down with them first."""
+    from planner.reporting.graph.facts import make_scene
+    from planner.reporting.graph.terminal import blast_data, show_blast
+    from planner.reporting.scenarios import show_simulation
+    from planner.scenarios.loss import loss_of
+    from planner.simulation.verdict import judge
+
+    loaded, fleet = found.loaded, found.fleet
+    scenario, nodes = loss_of(loaded.model, fleet, lose, hour, "--lose")
+    scene = make_scene(loaded.name, loaded.model, fleet, nodes)
+    verdicts = judge(loaded.model, fleet, (scenario,))
+    if not output.as_json:
+        show_blast(scene)
+    more = {"blast": blast_data(scene)}
+    told = (scenario.name,)
+    show_simulation(loaded, fleet, verdicts, told, output.as_json, found.notes, more)
+    return EXIT_NOT_SURVIVED if verdicts[0].fails else EXIT_DONE

@@ -20,6 +20,7 @@ import networkx as nx
 
 from planner.infrastructure.customers import Tier
 from planner.infrastructure.entities import Model
+from planner.infrastructure.source import nearest, printable
 
 type Graph = nx.DiGraph[str]
 
@@ -31,6 +32,39 @@ POWER_SOURCES = ("feed", "ups", "generator")
 def node(kind: str, name: str) -> str:
     """Identifier of a node: ``region:us-west``."""
     return f"{kind}:{name}"
+
+
+def nodes_called(
+    graph: Graph, wanted: Iterable[str], option: str
+) -> tuple[tuple[str, ...], list[str]]:
+    """Nodes by their identifier or, where one kind alone has it, their name; what is wrong.
+
+    Parameters
+    ----------
+    wanted
+        Names, several in a text apart by commas.
+    option
+        Option that names them, for what is wrong.
+    """
+    by_name: dict[str, list[str]] = {}
+    for name in graph:
+        by_name.setdefault(graph.nodes[name]["name"], []).append(name)
+    found: list[str] = []
+    problems = []
+    for text in dict.fromkeys(part.strip() for texts in wanted for part in texts.split(",")):
+        named = by_name.get(text, [])
+        # A feed comes before the batteries and generators of its name.
+        first = [name for name in named if graph.nodes[name]["kind"] not in POWER_SOURCES[1:]]
+        candidates = [text] if text in graph else first or named
+        if len(candidates) == 1:
+            found += [name for name in candidates if name not in found]
+        elif candidates:
+            kinds = " or ".join(f"`{name}`" for name in candidates)
+            problems.append(f"{option}: `{text}` is several; give {kinds}")
+        else:
+            hint = nearest(text, [*by_name, *graph]) or "; name one as kind:name, e.g. region:…"
+            problems.append(f"{option}: no node `{printable(text)}`{hint}")
+    return tuple(found), problems
 
 
 def build_graph(model: Model) -> Graph:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -121,6 +122,7 @@ def show_simulation(
     told: tuple[str, ...],
     as_json: bool,
     notes: tuple[str, ...] = (),
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Print verdicts, and the stories of some scenarios.
 
@@ -128,6 +130,8 @@ def show_simulation(
     ----------
     notes
         What is to be known about the plan and its model, for machines; people were told.
+    more
+        What else machines get.
     """
     lines = [scenario_line(verdict) for verdict in verdicts]
     survives = not any(line.fails for line in lines)
@@ -143,6 +147,7 @@ def show_simulation(
                     line.model_dump(mode="json") | _verdict_data(verdict)
                     for line, verdict in zip(lines, verdicts, strict=True)
                 ],
+                **more,
             }
         )
         return

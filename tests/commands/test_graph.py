@@ -15,7 +15,7 @@ from planner.reporting import pictures
 
 
 def test_graph_summary_fits_80_columns(plan):
-    ran = plan("graph", "hyperscaler-12", "--blast", "us-east", "--blast", "accounts")
+    ran = plan("graph", "hyperscaler-12", "--blast", "us-east,accounts")
     assert ran.code == 0
     assert ran.err == ""
     assert max(map(len, ran.out.splitlines())) <= 80

@@ -85,3 +85,35 @@ def test_a_changed_model_is_noted(plan, tiny_plan):
     )
     assert ran.code == 0
     assert "note: tiny has changed since" in ran.err
+
+
+def test_what_is_lost_is_told_before_anything_is_priced(plan):
+    ran = plan("simulate", "tiny", "--lose", "west-chillers,west-air", "--at", "Mon-18")
+    assert ran.code == 4
+    assert "If plant:west-chillers and plant:west-air are lost" in ran.out
+    assert "capacity lost: 1,000 GPUs (71 %; 1,000 requests/s)" in ran.out
+    assert "The story of loss-plant-west-chillers-and-1-more@Mon-18" in ran.out
+
+
+def test_what_is_lost_as_json(plan):
+    ran = plan("simulate", "tiny", "--lose", "west", "--json", "-q")
+    assert (ran.code, ran.err) == (4, "")
+    assert ran.json["blast"]["gpus"] == 1000
+    assert ran.json["scenarios"][0]["name"] == "loss-region-west"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--lose", "west", "--scenario", "surge"), "--lose is a failure of its own"),
+        (("--lose", "west", "--only", "surge"), "--lose is a failure of its own"),
+        (("--at", "3"), "--at needs --lose"),
+        (("--lose", "west", "--at", "168"), "'168' is not an hour of the week"),
+        (("--lose", "west", "--at", "Mon-18-Jul-15"), "is not an hour of the week"),
+        (("--lose", "wst"), "--lose: no node `wst`; did you mean `west`"),
+    ],
+)
+def test_losses_that_make_no_sense_are_refused(plan, arguments, said):
+    ran = plan("simulate", "tiny", *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err

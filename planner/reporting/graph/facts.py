@@ -16,6 +16,7 @@ from planner.infrastructure.graph import (
     dependencies,
     independent_plants,
     node,
+    nodes_called,
     single_points_of_failure,
 )
 from planner.infrastructure.measures import with_measures
@@ -156,7 +157,7 @@ def make_scene(
     Parameters
     ----------
     blast
-        Nodes to lose together, as ``kind:name``, or by name where one kind alone has it.
+        Nodes to lose together (`nodes_called`).
     regions
         Regions to show; all if none is named.
     """
@@ -164,7 +165,7 @@ def make_scene(
     after = before if fleet is None else fleet
     seen = model if fleet is None else with_measures(model, fleet.measures)
     graph = build_graph(seen)
-    failed, problems = _found(graph, blast)
+    failed, problems = nodes_called(graph, blast, "--blast")
     wanted = tuple(dict.fromkeys(regions))
     problems += [
         f"--region: no region `{printable(region)}`{nearest(region, seen.regions)}"
@@ -186,32 +187,6 @@ def make_scene(
         _blast(seen, graph, after, failed) if failed else None,
         tuple(region for region in seen.regions if not wanted or region in wanted),
     )
-
-
-def _found(graph: Graph, wanted: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:
-    """Nodes by their identifier or their name, and what is wrong with the rest."""
-    by_name: dict[str, list[str]] = {}
-    for name in graph:
-        by_name.setdefault(graph.nodes[name]["name"], []).append(name)
-    found: list[str] = []
-    problems = []
-    for text in dict.fromkeys(wanted):
-        candidates = [text] if text in graph else _called(graph, by_name.get(text, []))
-        if len(candidates) == 1:
-            found += [name for name in candidates if name not in found]
-        elif candidates:
-            kinds = " or ".join(f"`{name}`" for name in candidates)
-            problems.append(f"--blast: `{text}` is several; give {kinds}")
-        else:
-            hint = nearest(text, [*by_name, *graph]) or "; name one as kind:name, e.g. region:…"
-            problems.append(f"--blast: no node `{printable(text)}`{hint}")
-    return tuple(found), problems
-
-
-def _called(graph: Graph, candidates: list[str]) -> list[str]:
-    """Nodes of a name; a feed comes before the batteries and generators of its name."""
-    first = [name for name in candidates if _kind(graph, name) not in ("ups", "generator")]
-    return first or candidates
 
 
 def _points_by_node(graph: Graph) -> dict[str, tuple[str, ...]]:

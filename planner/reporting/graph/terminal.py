@@ -47,7 +47,7 @@ def show_scene(scene: Scene, as_json: bool, notes: tuple[str, ...] = ()) -> None
     _show_points(console, scene)
     _show_emergency(console, scene)
     if scene.blast is not None:
-        _show_blast(console, scene)
+        show_blast(scene)
 
 
 def _part(scene: Scene) -> bool:
@@ -121,8 +121,9 @@ def _show_emergency(console: Console, scene: Scene) -> None:
             _listed(console, title, names)
 
 
-def _show_blast(console: Console, scene: Scene) -> None:
-    blast = scene.blast
+def show_blast(scene: Scene) -> None:
+    """Print what goes down with the nodes that are lost."""
+    blast, console = scene.blast, new_console()
     if blast is None:
         return
     console.print()
@@ -184,17 +185,24 @@ def scene_data(scene: Scene) -> dict[str, Any]:
             for name, independent in emergency_plants(scene).items()
         ],
     }
-    blast = scene.blast
-    if blast is not None:
-        data["blast"] = {
-            "lost": list(blast.failed),
-            "falls": list(blast.fallen),
-            "by_kind": by_kind(scene.graph, blast.fallen),
-            "tiers_down": by_kind(scene.graph, blast.down).get("tier", []),
-            "gpus": blast.gpus,
-            "requests_per_second": round(blast.rps, 3),
-            "cooling_mw": round(blast.cooling_mw, 3),
-            "feed_mw": round(blast.feed_mw, 3),
-            "reserved_gpus": blast.reserved_gpus,
-        }
+    if scene.blast is not None:
+        data["blast"] = blast_data(scene)
     return data
+
+
+def blast_data(scene: Scene) -> dict[str, Any] | None:
+    """What goes down with the nodes that are lost, for machines."""
+    blast = scene.blast
+    if blast is None:
+        return None
+    return {
+        "lost": list(blast.failed),
+        "falls": list(blast.fallen),
+        "by_kind": by_kind(scene.graph, blast.fallen),
+        "tiers_down": by_kind(scene.graph, blast.down).get("tier", []),
+        "gpus": blast.gpus,
+        "requests_per_second": round(blast.rps, 3),
+        "cooling_mw": round(blast.cooling_mw, 3),
+        "feed_mw": round(blast.feed_mw, 3),
+        "reserved_gpus": blast.reserved_gpus,
+    }
