@@ -108,13 +108,14 @@ class Estate:
 
     @cached_property
     def feeds(self) -> Mapping[int, frozenset[int]]:
-        """Devices in place that each feed in place supplies."""
-        there = {device.id for device in self.devices}
+        """Devices in place at its site that each feed in place supplies."""
+        sites = {device.id: device.site for device in self.devices}
         found = {}
         for number, feed in sorted(self.export["power-feeds"].items()):
-            if self.counts(feed.status) and self.site_of(feed) in self.sites:
-                ends = self.traced(feed, self.planned)
-                found[number] = frozenset(port.device for port in ends) & there
+            site = self.site_of(feed)
+            if self.counts(feed.status) and site in self.sites:
+                ends = {port.device for port in self.traced(feed, self.planned)}
+                found[number] = frozenset(end for end in ends if sites.get(end) == site)
         return found
 
     def site_of(self, feed: PowerFeed) -> int:
@@ -145,13 +146,15 @@ class Estate:
 
     @cached_property
     def loops(self) -> Mapping[int, CoolingFeed]:
-        """Loops in place to a rack, whose source is in place too."""
-        sources = self.sources
-        return {
-            number: loop
-            for number, loop in sorted(self.export["cooling-feeds"].items())
-            if self.counts(loop.status) and loop.rack is not None and loop.cooling_source in sources
-        }
+        """Loops in place to a rack of the site of their source, which is in place too."""
+        found = {}
+        for number, loop in sorted(self.export["cooling-feeds"].items()):
+            source = self.sources.get(loop.cooling_source)
+            rack = None if loop.rack is None else self.export["racks"][loop.rack]
+            near = source is not None and rack is not None and rack.site == source.site
+            if near and self.counts(loop.status):
+                found[number] = loop
+        return found
 
     @cached_property
     def sources(self) -> Mapping[int, CoolingSource]:
@@ -161,25 +164,35 @@ class Estate:
 
     def loops_of(self, device: Device) -> frozenset[int]:
         """Loops that cool a device; none for what air cools."""
-        if not self.is_liquid(device):
+        if not self.is_liquid(device) or device.rack is None:
             return frozenset()
-        return frozenset(i for i, loop in self.loops.items() if loop.rack == device.rack)
+        same_site = self.export["racks"][device.rack].site == device.site
+        return self._loops_to.get(device.rack, frozenset()) if same_site else frozenset()
+
+    @cached_property
+    def _loops_to(self) -> Mapping[int, frozenset[int]]:
+        """Loops to each rack."""
+        found: dict[int, frozenset[int]] = {}
+        for number, loop in self.loops.items():
+            if loop.rack is not None:
+                found[loop.rack] = found.get(loop.rack, frozenset()) | {number}
+        return found
 
     def is_liquid(self, device: Device) -> bool:
         """Whether liquid cools a device, alone or with air."""
         kind = self.export["device-types"][device.device_type]
         return (device.cooling_method or kind.cooling_method) in ("liquid", "hybrid")
 
-    def cdus(self, rack: int | None) -> tuple[tuple[Device, float], ...]:
-        """Coolant distribution units in place in a rack, with their kW."""
-        return tuple((d, kw) for d, kw in self.all_cdus if d.rack == rack)
-
     @cached_property
-    def all_cdus(self) -> tuple[tuple[Device, float], ...]:
-        """All coolant distribution units in place, with their kW."""
-        types = self.export["device-types"]
-        found = ((d, types[d.device_type].custom_fields.cooling_capacity_kw) for d in self.devices)
-        return tuple((device, kw) for device, kw in found if kw)
+    def cdus(self) -> Mapping[int | None, Mapping[int, float]]:
+        """Coolant distribution units in place by rack: device and kW."""
+        found: dict[int | None, dict[int, float]] = {}
+        for device in self.devices:
+            kind = self.export["device-types"][device.device_type]
+            if kind.custom_fields.cooling_capacity_kw:
+                units = found.setdefault(device.rack, {})
+                units[device.id] = kind.custom_fields.cooling_capacity_kw
+        return found
 
     def racks_with(self, devices: Iterable[Device]) -> tuple[Rack, ...]:
         """Racks of some devices."""
@@ -217,7 +230,7 @@ def suspects(estate: Estate) -> Iterator[Finding]:
     for intake in estate.export["cooling-intakes"].values():
         fed = intake.cooling_outflow is not None
         intakes[intake.device] = intakes.get(intake.device, False) or fed
-    cdus = {device.id for device, _ in estate.all_cdus}
+    cdus = {number for units in estate.cdus.values() for number in units}
     for device in estate.devices:
         place = estate.place(device)
         if estate.gpus(device) and len(estate.fed_by(device)) == 1:

@@ -250,3 +250,22 @@ def test_what_is_not_there_is_refused(export, tmp_path):
     folder = changed(export, tmp_path / "dangling", "devices", lose)
     with pytest.raises(InputError, match=r"racks\.json has no object with id 999"):
         read_netbox(folder, planned=False)
+
+
+def test_cables_and_loops_across_sites_are_not_followed(export, inventory, tmp_path):
+    """A panel and a source said to be of a site without GPUs, or of another one."""
+
+    def move(results):
+        for result in results:
+            result["site"] = {
+                "id": {"RPP-A1": 2, "CH-1": 2}.get(result["name"], result["site"]["id"])
+            }
+
+    for name in ("power-panels", "cooling-sources"):
+        changed(export, tmp_path / "moved", name, move)
+    found = completed(read_netbox(tmp_path / "moved", planned=False))
+    model = loaded(found, tmp_path)
+    assert "pdx-1-a01-a" not in model.feeds
+    assert "pdx-1-b02-nvl72-gb200" in model.plants["pdx-1-air"].cools
+    assert any("is liquid-cooled, and no loop" in finding.text for finding in found.findings)
+    assert len(model.clusters) == len(inventory.sections["clusters"])
