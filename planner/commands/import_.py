@@ -51,7 +51,7 @@ SOURCES = ("netbox",)
     multiple=True,
     metavar="PATTERN",
     help="With --into: values that the inventory has the last word on, e.g. "
-    "'clusters.*.existing_gpus' (repeatable).",
+    "'clusters.*_gpus' (repeatable).",
 )
 @click.option("--planned", is_flag=True, help="Count planned and staged equipment as in place.")
 @output_options

@@ -112,16 +112,17 @@ def _compare(
 ) -> Difference | str:
     """Difference of a field, ``absent`` if the model leaves it open, ``same`` otherwise.
 
-    What the inventory assumes is nothing that it knows better.
+    What is assumed with an inventory is nothing that it knows better, unless it is asked for.
     """
-    if stated.confidence != "stated" or field not in type(entity).model_fields:
+    taken = any(fnmatchcase(path, pattern) for pattern in take)
+    known = stated.confidence == "stated" or taken
+    if not known or field not in type(entity).model_fields:
         return "same"
     have = getattr(entity, field)
     if _same(have, stated.value):
         return "same"
     if field not in entity.model_fields_set:
         return "absent"
-    taken = any(fnmatchcase(path, pattern) for pattern in take)
     return Difference(path, have, stated.value, taken)
 
 

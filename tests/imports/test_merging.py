@@ -74,6 +74,16 @@ def test_the_inventory_has_the_last_word_where_asked(inventory, tmp_path):
     assert of_text(found.text, tmp_path) == of_text(model_text(inventory), tmp_path)
 
 
+def test_an_inventory_that_has_grown(inventory, tmp_path):
+    text = model_text(inventory).replace("_gpus: 32", "_gpus: 24")
+    found = merged(text, inventory, tmp_path, "clusters.*_gpus")
+    assert [difference.path for difference in found.differences] == [
+        "clusters.pdx-1-b01-b200.existing_gpus",
+        "clusters.pdx-1-b01-b200.max_gpus",
+    ]
+    assert found.text == model_text(inventory)
+
+
 def test_entries_in_braces_and_empty_sections(inventory, tmp_path):
     text = model_text(inventory)
     start = text.index("\nfeeds:") + 1
