@@ -14,7 +14,8 @@ from planner.optimization.solution.costs import CostItem, risk_of
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution
 from planner.plan.assembly import Origin, make_plan, margin_records, waived_records
-from planner.plan.records import Method, Plan, RoundRecord, Stopped, best_round
+from planner.plan.best import best_round
+from planner.plan.records import Method, Plan, RoundRecord, Stopped
 from planner.selection import Selection
 from planner.simulation.verdict import Verdict
 

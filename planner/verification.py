@@ -35,7 +35,7 @@ from planner.optimization.solution.operation import billed
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 from planner.other_hours import at_other_hours, joined
-from planner.plan.records import best_round
+from planner.plan.best import best_round
 from planner.rounds import LoopResult, Round
 from planner.selection import Selection
 from planner.simulation.verdict import Verdict, judge

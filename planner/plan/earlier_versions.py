@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from planner.plan.records import MarginRecord, Plan, RoundRecord, failure_count
+from planner.plan.best import failure_count
+from planner.plan.records import MarginRecord, Plan, RoundRecord
 
 #: Half of the last digit of the margins in plans that do not state their round.
 ROUNDING = 5e-7

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
@@ -15,7 +15,6 @@ from planner.infrastructure.fleet import Fleet
 from planner.json_text import json_text
 from planner.optimization.formulation.problem import Key
 from planner.optimization.formulation.stages import Margin
-from planner.scenarios.hours import failure_and_hour
 from planner.simulation.verdict import Status
 
 Method = Literal["optimum", "rule-of-thumb"]
@@ -489,25 +488,3 @@ class Plan(Record):
     def to_json(self) -> str:
         """The plan as text, the same bytes for the same plan."""
         return json_text(self) + "\n"
-
-
-class _Judged(Protocol):
-    """A round whose plan was simulated."""
-
-    @property
-    def failed(self) -> tuple[str, ...]: ...
-
-    @property
-    def objective_usd_per_year(self) -> float: ...
-
-
-def best_round[R: _Judged](rounds: Sequence[R]) -> R | None:
-    """The round whose plan fails in the fewest failures, the cheapest of several; None of none."""
-    return min(
-        rounds, key=lambda made: (failure_count(made), made.objective_usd_per_year), default=None
-    )
-
-
-def failure_count(judged: _Judged) -> int:
-    """Failures that are not survived, at whatever hours."""
-    return len({failure_and_hour(name)[0] for name in judged.failed})
