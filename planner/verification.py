@@ -47,7 +47,7 @@ Explain = Literal["all", "conflict", "nothing"]
 
 #: Most rounds in which a suggested change is verified.
 VERIFIED_ROUNDS = 8
-#: Distance of a plan from the bound, as a share, below which no cheaper one is looked for.
+#: Least distance of a plan from the bound, as a share, from which a cheaper one is looked for.
 CLOSE_ENOUGH = 1e-3
 #: Most plans from below from which the search begins.
 MOST_TURNS = 4
@@ -302,7 +302,8 @@ class _Loop:
             self.survivor_bound_usd = None if bound is None else min(bound, cost)
         if bound is None:
             return False
-        if survivor is not None and cost - bound <= CLOSE_ENOUGH * abs(cost):
+        close = max(CLOSE_ENOUGH, self.settings.gap)
+        if survivor is not None and cost - bound <= close * abs(cost):
             return False
         starts = []
         if survivor is not None:

@@ -26,7 +26,7 @@ from planner.simulation.verdict import judge
 
 #: Commands whose examples take too long to be run here; their own tests run what they do.
 LONG = {"alternatives", "check-plan", "compare", "explain", "finance", "frontier", "graph"}
-LONG |= {"replay", "report", "roadmap"}
+LONG |= {"calibrate", "replay", "report", "roadmap", "verify"}
 #: Simulate three hours only.
 SHORT = ["--set", "simulation.horizon_minutes=180"]
 EXAMPLE = re.compile(r"^ +(plan .*?)(?: {2,}.*)?$", re.MULTILINE)

@@ -326,8 +326,13 @@ def test_a_signal_ends_the_solver_outside_interruptible_commands(
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_every_signal_that_asks_to_end_is_an_interrupt(name: str) -> None:
+def test_every_signal_that_asks_to_end_is_an_interrupt(
+    name: str, request: pytest.FixtureRequest
+) -> None:
     wanted = getattr(signal, name)
+    # Shells and `nohup` start jobs with signals ignored.
+    outside = signal.signal(wanted, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(wanted, outside))
     before = signal.getsignal(wanted)
     with interruptible(quiet=True) as stop:
         os.kill(os.getpid(), wanted)

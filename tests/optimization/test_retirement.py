@@ -293,6 +293,11 @@ class TestPlanFile:
         for line in (*data["gpus"], *data["cooling"]):
             line |= {"total": line["existing"], "added": 0}
             del line["retired"]
+        data["cost"] |= {"items": [], "capital_usd": 0.0, "usd_per_year": 0.0}
+        data["objective_usd_per_year"] = 0.0
+        for made_in in data["verification"]["rounds"]:
+            made_in["objective_usd_per_year"] = 0.0
+        data["verification"]["survivor_bound_usd_per_year"] = None
         path = tmp_path / "plan.json"
         path.write_text(json.dumps(data), encoding="utf-8")
 
