@@ -20,7 +20,7 @@ from planner.optimization.decomposition.loop import decomposes, solve_in_parts
 from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.decomposition.size import check_fits
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.loosening import stricter_rows
+from planner.optimization.formulation.loosening import left_to_simulation, stricter_rows
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.simulated import SimulatedCut
@@ -333,10 +333,15 @@ class _Loop:
     def _priced(
         self, data: ProblemData, candidates: Iterable[Mapping[Decision, int]]
     ) -> Iterator[tuple[Programme, Solution]]:
-        """Purchases as plans, without those that the loosened programme forbids."""
+        """Purchases as plans, without those that the loosened programme forbids.
+
+        Where the programme has no plan, of those that do without rows left to the simulation only.
+        """
         for counts in islice(candidates, MOST_TRIED):
             found = with_purchases(data, counts, self.deadline.settings(), self.parts)
-            if found is not None:
+            if found is None:
+                continue
+            if not self.stuck or all(left_to_simulation(data, key) for key in found[0].data.waived):
                 yield found
 
     def _searched(
@@ -388,11 +393,12 @@ class _Loop:
 def _still_stuck(
     data: ProblemData, failed: Collection[str], settings: SolverSettings
 ) -> ProblemData:
-    """The problem without rows stricter than the standard, but for those of some scenarios.
+    """The problem without rows left to the simulation, but for those of some scenarios.
 
     As it is, where it has a plan then.
     """
-    waived = {key: by for key, by in stricter_rows(data).items() if key[2] not in failed}
+    rows = stricter_rows(data).items()
+    waived = {key: by for key, by in rows if key[2] not in failed and left_to_simulation(data, key)}
     less = replace(data, waived=waived)
     feasible = solve(build(less), replace(settings, gap=ANY_GAP)).status != "infeasible"
     return data if feasible else less

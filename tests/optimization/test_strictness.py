@@ -141,13 +141,18 @@ def test_a_plan_records_the_rows_left_to_the_simulation(tmp_path: Path) -> None:
     assert all(line.throttled_minutes > 0 for line in again.scenarios)
 
 
-def test_throttling_before_operators_react_is_judged_by_what_is_served(tmp_path: Path) -> None:
-    """Also where all service is asked for in those minutes: what others serve counts."""
+def test_no_plan_throttles_where_full_service_is_asked_for_at_once(tmp_path: Path) -> None:
+    """Where the programme has no plan: what others serve does not make up for a hall uncooled."""
     outcome = looped(tmp_path, SOONER)
-    assert outcome.survives
-    assert outcome.best is not None
-    assert all(verdict.throttled_minutes for verdict in outcome.best.verdicts)
-    assert {key[0] for key in outcome.best.programme.data.waived} == {"ride_through"}
+    assert outcome.best is None
+    assert outcome.diagnosis is not None
+    assert {group.family for group in outcome.diagnosis.conflict} == {"ride_through"}
+    cheapest = outcome.diagnosis.sets[0]
+    assert cheapest.options == (
+        "--set generators.plant.without=[plant-first, plant-second, plant-third]",
+    )
+    assert cheapest.survives
+    assert cheapest.failed == ()
 
 
 def test_ride_through_is_kept_where_a_plan_meets_it(tmp_path: Path) -> None:

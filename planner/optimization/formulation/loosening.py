@@ -26,7 +26,7 @@ from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.stages import Stage
 from planner.scenarios.climate import ambient_at, excess_c
 from planner.scenarios.demand import Floats, demand_at
-from planner.scenarios.standard import TOLERANCE
+from planner.scenarios.standard import ALL, TOLERANCE
 from planner.scenarios.timeline import Timeline
 
 
@@ -45,6 +45,26 @@ def stricter_rows(data: ProblemData) -> dict[Key, float]:
         for scenario in data.scenarios
         for family, subject in (*clusters, (Family.EMERGENCY_BUDGET, "budget"))
     }
+
+
+def left_to_simulation(data: ProblemData, key: Key) -> bool:
+    """Whether a row that has to go for there to be a plan at all is left to the simulation.
+
+    Not that nothing throttles where the standard asks for full service before operators react: a
+    hall that nothing cools is no plan then, even if others serve everything.
+    """
+    family, _, scenario = key
+    if family != Family.RIDE_THROUGH:
+        return True
+    stages = data.stages_by_scenario.get(scenario, ())
+    variants = (one for stage in stages for one in (stage, *(other for _, other in stage.variants)))
+    return not any(_full_service(data.model, one) for one in variants if not one.reacted)
+
+
+def _full_service(model: Model, stage: Stage) -> bool:
+    floors = stage.floors or stage.floors_if_up
+    tiers = [name for name, tier in model.tiers.items() if tier.share]
+    return floors.get(ALL, 0.0) >= 1 or all(floors.get(tier, 0.0) >= 1 for tier in tiers)
 
 
 def _loosened(model: Model, stage: Stage) -> Stage:
