@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import tempfile
@@ -126,9 +125,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that no process waits for another at the end."""
     items.sort(key=lambda item: item.path.stem not in LONGEST)
     items.sort(key=lambda item: item.path.stem != "test_readme")
-
-
-def pytest_collection_finish() -> None:
-    """Keep modules and tests, which stay to the end, from being looked at for garbage."""
-    gc.collect()
-    gc.freeze()
