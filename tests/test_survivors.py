@@ -16,6 +16,7 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.loosening import loosened
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.simulated import Gain, SimulatedCut
+from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import solve
 from planner.rounds import LoopResult
 from planner.scenarios.generators import all_scenarios
@@ -103,6 +104,18 @@ def test_no_survivor_is_cheaper_than_the_bound_where_halls_recover_step_by_step(
     )
     assert outcome.survives and truth is not None
     assert outcome.survivor_bound_usd <= truth * (1 + 1e-6)
+
+
+def test_no_survivor_is_looked_for_within_the_gap_asked_for(tiny: LoadedModel) -> None:
+    """None is cheaper by more than the gap then, and the plan is that of the programme."""
+    gap = 0.05
+    best = optimize_and_verify(tiny.model, all_scenarios(tiny.model), SolverSettings(gap=gap)).best
+    exact = optimize_and_verify(tiny.model, all_scenarios(tiny.model), EXACT).best
+    assert best is not None
+    assert exact is not None
+    assert best.searched == 0
+    assert not best.failed
+    assert best.solution.objective * (1 - gap) <= exact.solution.objective
 
 
 def test_the_loosened_programme_costs_no_more_than_the_strict_one(solved) -> None:

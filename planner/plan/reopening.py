@@ -175,15 +175,8 @@ def reopen(
         that has not changed since and is not so.
     """
     plan, place = _read(source, model)
-    file: str | Path | None = model.file if isinstance(model, LoadedModel) else model
     own = (*_own_settings(plan, model), *overrides)
-    candidates = _candidates(plan, among) if file is None else [file]
-    if isinstance(model, LoadedModel) and (file is None or model.sha256 == plan.model.sha256):
-        loaded = model
-    elif candidates:
-        loaded = _made_with(plan, candidates)
-    else:
-        raise UnknownModelError.single(place, f"{_reason_not_found(plan)}; {remedy}")
+    loaded = _model_for(plan, model, among, f"{_reason_not_found(plan)}; {remedy}", place)
     same = plan.model.sha256 == loaded.sha256
     notes = _notes(plan, loaded, shown, own)
     if own and loaded.file is not None:
@@ -204,6 +197,19 @@ def reopen(
         notes += _other_standard(plan, made, loaded, shown)
         return Reopened(plan, loaded, False, notes, other_standard=True)
     return Reopened(plan, loaded, fresh, notes)
+
+
+def _model_for(
+    plan: Plan, model: Reference | None, among: Iterable[str | Path], missing: str, place: str
+) -> LoadedModel:
+    """The model given, or else the first that is the plan's, with the plan's settings."""
+    file: str | Path | None = model.file if isinstance(model, LoadedModel) else model
+    if isinstance(model, LoadedModel) and (file is None or model.sha256 == plan.model.sha256):
+        return model
+    candidates = _candidates(plan, among) if file is None else [file]
+    if not candidates:
+        raise UnknownModelError.single(place, missing)
+    return _made_with(plan, candidates)
 
 
 def _standard_of(plan: Plan) -> tuple[str, ...]:

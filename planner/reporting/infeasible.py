@@ -137,9 +137,10 @@ def _show_sets(console: Console, diagnosis: Diagnosis) -> None:
             say(console, missed.text, lead="  - ")
     if diagnosis.sets:
         console.print()
-        simulated = " and simulated" if diagnosis.sets[0].survives is not None else ""
-        how = f"(each solved again{simulated}, optimality gap 0.1 %)"
-        say(console, f"What would make it feasible {how}", style="bold")
+        how = "each solved again to an optimality gap of 0.1 %"
+        if diagnosis.sets[0].survives is not None:
+            how += ", and simulated until a plan survives, which need not be the cheapest that does"
+        say(console, f"What would make it feasible ({how})", style="bold")
     for number, found in enumerate(diagnosis.sets, start=1):
         _show_set(console, number, found)
 
