@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from planner.amounts import counted
 from planner.infrastructure.fleet import Fleet
 from planner.learning import admitting, learn
 from planner.optimization.decomposition.loop import decomposes, solve_in_parts
@@ -84,7 +85,8 @@ class Below:
             self.judged.left = MOST_TRIES
             verdicts = self.judged.verdicts(counts, self.judged.scenarios)
             self.failing = tuple(verdict.name for verdict in verdicts if verdict.fails)
-            self.progress(f"plan {number} from below: {len(self.failing):,} scenarios fail")
+            count = counted(len(self.failing), "failing scenario")
+            self.progress(f"plan {number} from below: {count}")
             if not self.failing:
                 break
             cuts = learn(self.judged, counts, verdicts)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from planner.amounts import money, percent
+from planner.amounts import counted, money, percent
 from planner.api.models import ModelReference, PlannerModel, Text, as_planner_model, selection
 from planner.api.notebook import Shown, table
 from planner.api.references import PlanReference, check_least, plan_source
@@ -213,7 +213,9 @@ def optimize(
         chosen.scenarios,
         settings,
         rounds,
-        lambda made: progress(f"round {made.number}: {len(made.failed)} scenarios fail"),
+        lambda made: progress(
+            f"round {made.number}: {counted(len(made.failed), 'failing scenario')}"
+        ),
         fleet,
         progress,
         selection=chosen,
