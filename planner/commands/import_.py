@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,21 +26,29 @@ from planner.files import check_file, write_file
 if TYPE_CHECKING:
     from planner.imports.inventory import Importer, Inventory
     from planner.imports.merging import Merged
+    from planner.infrastructure.loading import LoadedModel
 
-SOURCES = ("netbox",)
+SOURCES = ("netbox", "kubernetes", "terraform")
 
 
 @click.command(
     "import",
     epilog=examples(
         "plan import netbox export -o platform.yaml",
-        "plan import netbox export --planned -o built.yaml",
+        "plan import netbox --url https://netbox.example --planned -o built.yaml",
+        "plan import kubernetes nodes-and-pods.json -o platform.yaml",
+        "plan import terraform plan.json --planned -o platform.yaml",
         "plan import netbox export --into platform.yaml",
         "plan import netbox export --into platform.yaml -o merged.yaml",
     ),
 )
 @click.argument("source", type=click.Choice(SOURCES))
-@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--url",
+    default="",
+    help="Ask a server instead; its token is read from NETBOX_TOKEN or PROMETHEUS_TOKEN.",
+)
 @file_option("MODEL", "Write the model to MODEL (.yaml), which must not exist.", dir_okay=False)
 @click.option(
     "--into",
@@ -53,33 +63,61 @@ SOURCES = ("netbox",)
     help="With --into: values that the inventory has the last word on, e.g. "
     "'clusters.*_gpus' (repeatable).",
 )
-@click.option("--planned", is_flag=True, help="Count planned and staged equipment as in place.")
+@click.option(
+    "--planned",
+    is_flag=True,
+    help="Count what is planned, staged or out of service for now as in place.",
+)
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="OURS=THEIRS",
+    help="What your site calls a custom field, label or query (docs/imports.md), e.g. "
+    "gpu_count=accelerators (repeatable).",
+)
 @output_options
 def command(
     source: str,
-    folder: Path,
+    path: Path | None,
+    url: str,
     file: Path | None,
     into: str | None,
     take: tuple[str, ...],
     planned: bool,
+    names: tuple[str, ...],
     output: Output,
 ) -> int:
-    """Make a model from an inventory, and list what is missing, assumed or suspect.
+    r"""Make a model from an inventory, and list what is missing, assumed or suspect.
 
-    netbox: FOLDER has the lists of NetBox's API as files: sites.json is what GET
-    /api/dcim/sites/ returned, and so on; more pages are sites.2.json, ... Nothing is invented: what
-    a model needs and the inventory lacks is assumed, marked in the file and listed. Without -o
-    nothing is written.
+    \b
+    PATH is for
+    netbox      a folder of the lists of its API: sites.json is what
+                GET /api/dcim/sites/ returned, ...; more pages sites.2.json
+    kubernetes  what `kubectl get nodes,pods -A -o json` printed
+    terraform   what `terraform show -json` printed of a plan or a state
+
+    Nothing is invented: what a model needs and the inventory lacks is assumed, marked in the file
+    and listed. Without -o nothing is written.
     """
+    from planner.imports.inventory import Asked
     from planner.imports.model_text import completed, model_text
+    from planner.infrastructure.loading import load_model
     from planner.reporting.importing import show_import
 
     if take and into is None:
         raise click.UsageError("--take needs --into.")
     if file is not None:
         _check(file)
-    inventory = completed(_importer(source)(folder, planned))
-    merged = None if into is None else _merged(into, inventory, take)
+    importer = _importer(source)
+    if (path is None) == (not url):
+        raise click.UsageError("Name PATH or --url, and not both.")
+    if url and not importer.token:
+        raise click.UsageError(f"{source} has no --url; name the PATH of an export.")
+    asked = Asked(path, url, planned, _renamed(names, importer.names))
+    loaded = None if into is None else load_model(into)
+    inventory = completed(importer.read(asked), None if loaded is None else loaded.model)
+    merged = None if loaded is None else _merged(loaded, inventory, take)
     text = model_text(inventory) if merged is None else merged.text
     if file is not None:
         _checked(text, file.parent)
@@ -100,9 +138,20 @@ def command(
 
 def _importer(source: str) -> Importer:
     """The importer of a source."""
-    from planner.imports.netbox import read_netbox
+    importer: Importer = import_module(f"planner.imports.{source}").IMPORTER
+    return importer
 
-    return {"netbox": read_netbox}[source]
+
+def _renamed(given: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
+    """What the source calls something, by what the importer calls it."""
+    names = dict(known)
+    for text in given:
+        ours, _, theirs = text.partition("=")
+        if ours not in known or not theirs.strip():
+            said = f"expected OURS=THEIRS with one of {', '.join(known)}"
+            raise click.BadParameter(f"{text!a}: {said}.", param_hint="--name")
+        names[ours] = theirs.strip()
+    return names
 
 
 def _check(file: Path) -> None:
@@ -112,11 +161,9 @@ def _check(file: Path) -> None:
         raise InputError.single(str(file), message)
 
 
-def _merged(into: str, inventory: Inventory, take: tuple[str, ...]) -> Merged:
+def _merged(loaded: LoadedModel, inventory: Inventory, take: tuple[str, ...]) -> Merged:
     from planner.imports.merging import merge
-    from planner.infrastructure.loading import load_model
 
-    loaded = load_model(into)
     assert loaded.file is not None
     with loaded.file.open(encoding="utf-8-sig", newline="") as stream:
         return merge(loaded, stream.read(), inventory, take)

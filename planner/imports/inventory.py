@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from planner.amounts import listed
 from planner.infrastructure.source import printable
@@ -38,12 +38,15 @@ class Stated:
         ``stated`` if the inventory says so; otherwise it is assumed.
     source
         What an assumption rests on.
+    alike
+        What the values of all entries with the same reason are, where they differ.
     """
 
     value: Any
     why: str = ""
     confidence: Confidence = "stated"
     source: str = "no source"
+    alike: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,8 @@ def grouped(findings: Iterable[Finding], kind: Kind) -> list[tuple[str, str]]:
 
 #: Fields by name.
 type Fields = Mapping[str, Stated]
-#: Fields by section and entry.
-type Sections = Mapping[str, Mapping[str, Fields]]
+#: Fields by section and entry; an entry may be a value itself, as shapes are.
+type Sections = Mapping[str, Mapping[str, Fields | Stated]]
 
 
 @dataclass(frozen=True)
@@ -102,21 +105,70 @@ class Inventory:
     sections: Sections
     titles: Mapping[tuple[str, str], str]
     findings: tuple[Finding, ...]
-    totals: tuple[Total, ...]
+    totals: tuple[Total, ...] = ()
 
-    def values(self) -> Iterator[tuple[tuple[str, str, str], Stated]]:
-        """Every value by section, entry and field."""
-        for section, entries in self.sections.items():
-            for entry, fields in entries.items():
-                for field, stated in fields.items():
-                    yield (section, entry, field), stated
+    def values(self, section: str = "") -> Iterator[tuple[tuple[str, ...], Stated]]:
+        """Every value, of one section or all, by section, entry and field."""
+        for name, entries in self.sections.items():
+            for entry, fields in entries.items() if section in ("", name) else ():
+                if isinstance(fields, Stated):
+                    yield (name, entry), fields
+                    continue
+                for key, stated in fields.items():
+                    yield (name, entry, key), stated
+
+    def is_stated(self, section: str) -> bool:
+        """Whether a section has a value, or the place of one, that is not only assumed."""
+        found = (stated.confidence for _, stated in self.values(section))
+        return section == "regions" or "stated" in found
+
+    @property
+    def gpus(self) -> int:
+        """GPUs in place."""
+        found = self.values("clusters")
+        return sum(stated.value for path, stated in found if path[2] == "existing_gpus")
 
 
-class Importer(Protocol):
-    """A source of inventories.
+@dataclass(frozen=True)
+class Asked:
+    """What is to be read.
 
-    Reads an export and says what it found; it writes nothing.
+    Parameters
+    ----------
+    path
+        Export on disk; None if it is read from `url`.
+    planned
+        Whether what is planned or out of service for now counts as in place.
+    names
+        What the source calls something, by what the importer calls it (`Importer.names`).
+    days
+        How far back measurements are read.
     """
 
-    def __call__(self, folder: Path, planned: bool) -> Inventory:
-        """Read an export; `planned` counts planned and staged equipment as in place."""
+    path: Path | None = None
+    url: str = ""
+    planned: bool = False
+    names: Mapping[str, str] = field(default_factory=dict)
+    days: int = 7
+
+    @property
+    def place(self) -> str:
+        """Where it is read from, as problems call it."""
+        return self.url or str(self.path)
+
+
+@dataclass(frozen=True)
+class Importer:
+    """A source of inventories: reads an export and says what it found; it writes nothing.
+
+    Parameters
+    ----------
+    names
+        What a site may call otherwise, with the usual name.
+    token
+        Environment variable with the token of live access; empty if there is none.
+    """
+
+    read: Callable[[Asked], Inventory]
+    names: Mapping[str, str]
+    token: str = ""

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+from pydantic import BaseModel
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
 from planner.errors import InputError
 from planner.imports.inventory import Fields, Inventory, Stated
 from planner.imports.model_text import entry_lines, remark, value_text
+from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import LoadedModel
 
-#: Sections that people state; an inventory fills them only where a model has none.
-OF_PEOPLE = ("tiers", "zones")
+#: Sections whose entries an importer names as long as they are there.
+NAMED_BY_IMPORTERS = (
+    "regions",
+    "clusters",
+    "cooling_units",
+    "plants",
+    "feeds",
+    "services",
+    "offers",
+)
 #: Relative difference of two figures that is rounding.
 ROUNDING = 1e-6
 
@@ -80,26 +90,25 @@ def merge(loaded: LoadedModel, text: str, inventory: Inventory, take: Sequence[s
     differences: list[Difference] = []
     for section, entries in inventory.sections.items():
         there: Mapping[str, Any] = getattr(loaded.model, section)
-        if section in OF_PEOPLE and there:
+        # What is only assumed of a section says nothing where people have stated theirs.
+        if there and not inventory.is_stated(section):
             continue
         new = {name: fields for name, fields in entries.items() if name not in there}
         editor.add_entries(section, new, inventory.titles)
         added += [f"{section}.{name}" for name in new]
-        for name in entries.keys() & there.keys():
-            for field, stated in entries[name].items():
-                path = f"{section}.{name}.{field}"
-                found = _compare(there[name], field, stated, path, take)
-                if found == "absent" and editor.add_field(section, name, field, stated):
-                    added.append(path)
-                elif isinstance(found, Difference):
-                    done = found.taken and editor.set_value(section, name, field, stated)
-                    differences.append(
-                        Difference(path, found.model, found.inventory, taken=bool(done))
-                    )
+    for path, stated in inventory.values():
+        if path[1] not in getattr(loaded.model, path[0]):
+            continue
+        found = _compare(loaded.model, path, stated, take)
+        if found == "absent" and editor.add_field(path, stated):
+            added.append(".".join(path))
+        elif isinstance(found, Difference):
+            done = found.taken and editor.set_value(path, found.inventory)
+            differences.append(replace(found, taken=bool(done)))
     unknown = [
         f"{section}.{name}"
         for section in inventory.sections
-        if section not in (*OF_PEOPLE, "gpus")
+        if section in NAMED_BY_IMPORTERS
         for name in getattr(loaded.model, section)
         if name not in inventory.sections[section]
     ]
@@ -108,29 +117,37 @@ def merge(loaded: LoadedModel, text: str, inventory: Inventory, take: Sequence[s
 
 
 def _compare(
-    entity: Any, field: str, stated: Stated, path: str, take: Sequence[str]
+    model: Model, path: tuple[str, ...], stated: Stated, take: Sequence[str]
 ) -> Difference | str:
-    """Difference of a field, ``absent`` if the model leaves it open, ``same`` otherwise.
+    """Difference of a value, ``absent`` if the model leaves it open, ``same`` otherwise.
 
     What is assumed with an inventory is nothing that it knows better, unless it is asked for.
     """
-    taken = any(fnmatchcase(path, pattern) for pattern in take)
-    known = stated.confidence == "stated" or taken
-    if not known or field not in type(entity).model_fields:
+    shown, (section, name, *rest) = ".".join(path), path
+    taken = any(fnmatchcase(shown, pattern) for pattern in take)
+    have, value = getattr(model, section)[name], stated.value
+    if not (taken or stated.confidence == "stated"):
         return "same"
-    have = getattr(entity, field)
-    if _same(have, stated.value):
-        return "same"
-    if field not in entity.model_fields_set:
-        return "absent"
-    return Difference(path, have, stated.value, taken)
+    for field in rest:
+        if field not in type(have).model_fields:
+            return "same"
+        if field not in have.model_fields_set and getattr(have, field) != value:
+            return "absent"
+        have = getattr(have, field)
+    if isinstance(have, BaseModel):
+        # What the inventory says of a part leaves the rest of it.
+        have = have.model_dump(exclude_unset=True)
+        value = {**have, **value}
+    return "same" if _same(have, value) else Difference(shown, have, value, taken)
 
 
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return sorted(map(str, one)) == sorted(map(str, other))
+        if all(isinstance(value, str) for value in (*one, *other)):
+            return sorted(one) == sorted(other)
+        return len(one) == len(other) and all(map(_same, one, other))
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return dict(one) == dict(other)
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, int | float) and isinstance(other, int | float):
         return abs(one - other) <= ROUNDING * max(abs(one), abs(other))
     return bool(one == other)
@@ -156,7 +173,10 @@ class _Editor:
         return text
 
     def add_entries(
-        self, section: str, entries: Mapping[str, Fields], titles: Mapping[tuple[str, str], str]
+        self,
+        section: str,
+        entries: Mapping[str, Fields | Stated],
+        titles: Mapping[tuple[str, str], str],
     ) -> None:
         """Add entries to a section, or the section."""
         if not entries:
@@ -175,8 +195,9 @@ class _Editor:
         where = len(self._text) if node is None else self._line_end(_end(node))
         self._changes.append((where, where, "".join(f"{line}\n" for line in lines)))
 
-    def add_field(self, section: str, name: str, field: str, stated: Stated) -> bool:
+    def add_field(self, path: tuple[str, ...], stated: Stated) -> bool:
         """Add a field to an entry that stands in this file as a mapping; whether it does."""
+        section, name, field = path
         node = self._entry(section, name)
         if node is None:
             return False
@@ -188,13 +209,16 @@ class _Editor:
         self._changes.append((where, where, f"{line}{remark(stated)}\n"))
         return True
 
-    def set_value(self, section: str, name: str, field: str, stated: Stated) -> bool:
+    def set_value(self, path: tuple[str, ...], wanted: Any) -> bool:
         """Set a value that stands in this file; whether it does."""
-        node = self._entry(section, name)
-        key, value = dict(_children(node)).get(field, (None, None))
-        if key is None or value is None or _is_elsewhere(key, value):
-            return False
-        self._changes.append((value.start_mark.index, _end(value), value_text(stated.value)))
+        children, place = self._root, None
+        for part in path:
+            key, node = children.get(part, (None, None))
+            if key is None or node is None or _is_elsewhere(key, node):
+                return False
+            children, place = dict(_children(node)), node
+        assert place is not None
+        self._changes.append((place.start_mark.index, _end(place), value_text(wanted)))
         return True
 
     def _entry(self, section: str, name: str) -> MappingNode | None:
@@ -236,5 +260,7 @@ def _end(node: Node) -> int:
     return int(node.end_mark.index)
 
 
-def _flow(fields: Fields) -> str:
+def _flow(fields: Fields | Stated) -> str:
+    if isinstance(fields, Stated):
+        return value_text(fields.value)
     return value_text({field: stated.value for field, stated in fields.items()})

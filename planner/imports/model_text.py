@@ -9,27 +9,37 @@ from dataclasses import replace
 from typing import Any
 
 from planner.imports.inventory import Fields, Inventory, Kind, Stated, grouped, shown
+from planner.infrastructure.entities import Model
 
 #: Share of the GPUs in place that the demand of an inventory without one is taken to need.
 USED_SHARE = 0.8
 
 
-def completed(inventory: Inventory) -> Inventory:
-    """With the demand that a model needs and no inventory of machines has, as assumptions."""
-    clusters = inventory.sections["clusters"].values()
-    gpus = sum(fields["existing_gpus"].value for fields in clusters)
-    regions = dict.fromkeys(inventory.sections["regions"], 0.0)
+def completed(inventory: Inventory, model: Model | None = None) -> Inventory:
+    """With the demand that a model needs where the inventory has none, as assumptions.
+
+    Parameters
+    ----------
+    model
+        The model that it is merged into, whose regions count where the inventory has none.
+    """
+    sections = dict(inventory.sections)
+    regions = sections.get("regions") or (model.regions if model else {})
+    near = Stated(dict.fromkeys(regions, 0.0), "users near every region", "low")
     tier = {
         "priority": Stated(1, "one tier for all", "low"),
         "share": Stated(1.0, "one tier for all", "low"),
     }
     demand = f"{USED_SHARE:.0%} of the GPUs in place are busy at the peak"
-    zone = {
-        "demand_rps": Stated(round(USED_SHARE * gpus, 6), demand, "low"),
-        "latency_ms": Stated(regions, "users near every region", "low"),
+    zone = {"demand_rps": Stated(round(USED_SHARE * inventory.gpus, 6), demand, "low")}
+    sections.setdefault("tiers", {"all-users": tier})
+    zones = sections.get("zones", {"users": zone})
+    sections["zones"] = {
+        name: {"latency_ms": near, **fields}
+        for name, fields in zones.items()
+        if not isinstance(fields, Stated)
     }
-    added = {"tiers": {"all-users": tier}, "zones": {"users": zone}}
-    return replace(inventory, sections={**inventory.sections, **added})
+    return replace(inventory, sections=sections)
 
 
 def model_text(inventory: Inventory) -> str:
@@ -57,9 +67,12 @@ def _comment(text: str) -> list[str]:
     return [f"#   {line}" for line in textwrap.wrap(f"- {text}", 94, subsequent_indent="  ")]
 
 
-def entry_lines(name: str, title: str, fields: Fields, indent: int) -> Iterator[str]:
+def entry_lines(name: str, title: str, fields: Fields | Stated, indent: int) -> Iterator[str]:
     """An entry in lines, with what its values rest on."""
     space = " " * indent
+    if isinstance(fields, Stated):
+        yield f"{space}{name}: {value_text(fields.value)}{remark(fields)}"
+        return
     yield f"{space}{name}:" + (f"  # {shown(title)}" if title else "")
     for field, stated in fields.items():
         yield f"{space}  {field}: {value_text(stated.value)}{remark(stated)}"

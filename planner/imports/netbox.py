@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from planner.amounts import counted
 from planner.errors import InputError
-from planner.imports.inventory import Fields, Finding, Inventory, Stated, shown
-from planner.imports.names import Names
+from planner.imports import drafts
+from planner.imports.drafts import Draft, catalogue_entry, gpu_fields
+from planner.imports.inventory import Asked, Importer, Inventory, Stated, shown
 from planner.imports.netbox_estate import ROOM_UNITS, Estate, suspects, totals, usable_va
-from planner.imports.netbox_records import Device, read_export
-from planner.infrastructure.catalogue import catalogue
+from planner.imports.netbox_records import NAMES, Device, read_export
 
 #: What NetBox has no place for: asked for, not invented.
 UNKNOWN = (
@@ -21,10 +19,8 @@ UNKNOWN = (
     ("feeds", "failures per year and repair hours: the default of each field"),
     ("plants", "which feeds the chillers and room units hang on, and their power: none here"),
     ("plants", "redundancy, start-up times, ambient ratings of units: the default of each field"),
-    ("clusters", "thermal inertia and temperature limits: the default of each field"),
     ("services", "what the GPUs serve, and what that depends on: none here"),
-    ("standard", "what has to survive: failures are simulated, not judged"),
-    ("generators", "what fails, how often, for how long"),
+    *drafts.UNKNOWN,
 )
 
 
@@ -41,60 +37,32 @@ class _Cluster:
 
 
 @dataclass(frozen=True)
-class _Draft:
-    """A model as it grows."""
+class _Draft(Draft):
+    """A model as it grows, of what is in place."""
 
-    estate: Estate
-    gpus: tuple[Device, ...]
+    estate: Estate = field(kw_only=True)
+    gpus: tuple[Device, ...] = field(kw_only=True)
     regions: dict[int, str] = field(default_factory=dict)
-    names: Names = field(default_factory=Names)
-    sections: dict[str, dict[str, Fields]] = field(default_factory=dict)
-    titles: dict[tuple[str, str], str] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-
-    def add(self, section: str, name: str, title: str, fields: Fields) -> None:
-        self.sections.setdefault(section, {})[name] = fields
-        self.titles[section, name] = shown(title)
-
-    def plant(
-        self,
-        name: str,
-        title: str,
-        region: str,
-        units: Mapping[str, tuple[Stated, str]],
-        cools: Sequence[_Cluster],
-        rejects_to: str = "",
-    ) -> None:
-        """Add a plant with its units: capacity and title of each."""
-        for unit, (capacity, what) in units.items():
-            self.add("cooling_units", unit, what, {"capacity_mw": capacity})
-        fields = {"region": Stated(region)}
-        if cools:
-            fields["cools"] = Stated(sorted(cluster.name for cluster in cools))
-        if rejects_to:
-            fields["rejects_to"] = Stated(rejects_to)
-        fields["existing"] = Stated(dict.fromkeys(units, 1))
-        self.add("plants", name, title, fields)
-
-    def find(self, kind: Any, subject: str, text: str) -> None:
-        self.findings.append(Finding(kind, shown(subject), text))
 
 
-def read_netbox(folder: Path, planned: bool) -> Inventory:
-    """Read a folder of lists that the API of NetBox returned.
+def read_netbox(asked: Asked) -> Inventory:
+    """Read lists that the API of NetBox returns, or a folder of them.
 
     Raises
     ------
     InputError
         With all problems of all files, or if no GPU is in place.
     """
-    estate = Estate(read_export(folder), planned)
+    estate = Estate(read_export(asked), asked.planned)
     gpus = tuple(device for device in estate.devices if estate.gpus(device))
     if not gpus:
-        message = "no device in place has GPUs; custom fields `gpu_count` and `gpu_type` of devices"
-        hint = "" if planned else "; --planned counts planned and staged ones"
-        raise InputError.single(str(folder), f"{message} or their types say how many{hint}")
-    draft = _Draft(estate, gpus)
+        message = (
+            "no device in place has GPUs; custom fields `{gpu_count}` and `{gpu_type}` of devices"
+        )
+        hint = "" if asked.planned else "; --planned counts planned and staged ones"
+        text = f"{message.format(**{**NAMES, **asked.names})} or their types say how many{hint}"
+        raise InputError.single(asked.place, text)
+    draft = _Draft("netbox", estate=estate, gpus=gpus)
     for number in sorted({device.site for device in gpus}):
         draft.regions[number] = draft.names.new(estate.export["sites"][number].name)
     types = _gpu_types(draft)
@@ -103,11 +71,9 @@ def read_netbox(folder: Path, planned: bool) -> Inventory:
     _feeds(draft, clusters, _plants(draft, clusters))
     _left_out(draft)
     draft.findings.extend(suspects(estate))
-    draft.findings.extend(Finding("missing", part, text) for part, text in UNKNOWN)
     if estate.export.absent:
         draft.find("missing", "cooling", f"no {', '.join(estate.export.absent)} in the export")
-    found = tuple(dict.fromkeys(draft.findings))
-    return Inventory("netbox", draft.sections, draft.titles, found, totals(estate))
+    return draft.inventory(UNKNOWN, totals(estate))
 
 
 def _gpu_types(draft: _Draft) -> Mapping[int, str]:
@@ -126,19 +92,13 @@ def _gpu_types(draft: _Draft) -> Mapping[int, str]:
     by_device = dict[int, str]()
     for (gpu, server), devices in sorted(grouped.items()):
         name = draft.names.new(gpu, server)
-        mw, entry = known[gpu, server], _catalogue_entry(gpu)
-        fields, table = {}, "datasets/gpus.csv"
-        if entry is not None:
-            fields["from"] = Stated(entry, "the entry with this name", "medium", table)
-        else:
-            why = "half of the power is drawn at no load, as by others"
-            fields["static_share"] = Stated(0.5, why, "low", table)
+        mw, power = known[gpu, server], None
         if mw is not None:
-            fields["power_mw"] = Stated(mw, "power ports' budgets by GPU, with its server")
-        elif entry is None or not stated:
-            mean = round(sum(stated) / len(stated), 9) if stated else 0.001
-            fields["power_mw"] = Stated(mean, "power ports have no draw; as the others", "low")
-        fields["rps"] = Stated(1.0, "demand counts in GPUs at full load", "low")
+            power = Stated(mw, "power ports' budgets by GPU, with its server")
+        elif stated and catalogue_entry(gpu) is None:
+            mean = round(sum(stated) / len(stated), 9)
+            power = Stated(mean, "power ports have no draw; as the others", "low")
+        fields = gpu_fields(gpu, power)
         draft.add("gpus", name, f"{gpu} {server}".strip(), fields)
         by_device |= {device.id: name for device in devices}
     return by_device
@@ -150,12 +110,6 @@ def _gpu_mw(estate: Estate, devices: Sequence[Device]) -> float | None:
     known = [(draw, gpus) for draw, gpus in draws if draw]
     count = sum(gpus for _, gpus in known)
     return round(sum(draw for draw, _ in known) / count / 1e6, 9) if count else None
-
-
-def _catalogue_entry(gpu: str) -> str | None:
-    """The one entry of the catalogue whose name begins with that of a GPU."""
-    names = [name for name in catalogue("gpus.csv") if name.lower().startswith(gpu.lower())]
-    return names[0] if len(names) == 1 else None
 
 
 def _clusters(draft: _Draft, types: Mapping[int, str]) -> tuple[_Cluster, ...]:
@@ -181,7 +135,7 @@ def _clusters(draft: _Draft, types: Mapping[int, str]) -> tuple[_Cluster, ...]:
             "region": Stated(cluster.region),
             "gpu": Stated(cluster.gpu),
             "existing_gpus": Stated(count, counted(len(cluster.devices), "device")),
-            "max_gpus": Stated(count, "no room for more", "low"),
+            "max_gpus": Stated(count, "no room for more", "low", alike="as existing"),
         }
         racks_text = ", ".join(rack.name or "?" for rack in estate.racks_with(cluster.devices))
         devices_text = ", ".join(device.name or "?" for device in cluster.devices)
@@ -249,7 +203,14 @@ def _plants(draft: _Draft, clusters: Sequence[_Cluster]) -> Mapping[int, str]:
         capacity = _loop_mw(estate, number, cooled)
         behind[source.id] = behind.get(source.id, 0.0) + capacity.value
         units = {f"{name}-loop": (capacity, loop.name or "")}
-        draft.plant(name, f"loop {loop.name}", region, units, cooled, sources[source.id])
+        draft.plant(
+            name,
+            f"loop {loop.name}",
+            region,
+            units,
+            [cluster.name for cluster in cooled],
+            sources[source.id],
+        )
     for number, name in sources.items():
         source = estate.sources[number]
         title = f"{source.type or 'source'} {source.name}"
@@ -303,7 +264,7 @@ def _add_room(draft: _Draft, site: int, region: str, aired: tuple[_Cluster, ...]
         text = f"what cools the air of {racks}: one unit of the size that the racks are made for"
         units[f"{name}-unit"] = (_rack_mw(estate, aired), "not in the inventory")
     draft.find("missing", name, text)
-    draft.plant(name, f"air of {region}", region, units, aired)
+    draft.plant(name, f"air of {region}", region, units, [cluster.name for cluster in aired])
 
 
 def _rack_mw(estate: Estate, aired: Sequence[_Cluster]) -> Stated:
@@ -359,3 +320,6 @@ def _left_out(draft: _Draft) -> None:
         if source is not None and source.site in estate.sites and number not in estate.loops:
             text = "it or its source is not in place, or has no rack"
             draft.find("left out", f"loop {loop.name}", text)
+
+
+IMPORTER = Importer(read_netbox, NAMES, "NETBOX_TOKEN")

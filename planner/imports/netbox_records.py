@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from planner.errors import InputError, Problem, refuse
 from planner.files import read_bytes
-from planner.imports.inventory import shown
+from planner.imports.inventory import Asked
+from planner.imports.live import Pages, live_lists
+from planner.imports.reading import Amount, Whole, read_records
 from planner.infrastructure.source import MOST_VALUES
 
-#: Problems of one file that are told.
-MOST_PROBLEMS = 20
+#: Custom fields, which every site names itself.
+NAMES = {
+    name: name for name in ("gpu_type", "gpu_count", "cooling_capacity_kw", "grid_connection_mw")
+}
+
+
+def _renamed(fields: Any, info: ValidationInfo) -> Any:
+    """Custom fields by our names."""
+    names: Mapping[str, str] = {**NAMES, **(info.context or {})}
+    if not isinstance(fields, dict):
+        return fields
+    return {ours: fields[theirs] for ours, theirs in names.items() if theirs in fields}
 
 
 def _inner(key: str) -> BeforeValidator:
@@ -26,8 +38,6 @@ def _inner(key: str) -> BeforeValidator:
 Id = Annotated[int, _inner("id"), Field(ge=1)]
 #: A choice is an object with a translated label, in older versions its bare value.
 Choice = Annotated[str | None, _inner("value")]
-Amount = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
-Whole = Annotated[int, Field(ge=0, le=1_000_000)]
 Degrees = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 
 
@@ -67,7 +77,7 @@ class Site(Record):
     region: Annotated[str | None, _inner("name")] = None
     latitude: Degrees | None = None
     longitude: Degrees | None = None
-    custom_fields: SiteFields = SiteFields()
+    custom_fields: Annotated[SiteFields, BeforeValidator(_renamed)] = SiteFields()
 
 
 class Rack(Record):
@@ -82,7 +92,7 @@ class DeviceType(Record):
 
     slug: str
     cooling_method: Choice = None
-    custom_fields: GpuFields = GpuFields()
+    custom_fields: Annotated[GpuFields, BeforeValidator(_renamed)] = GpuFields()
 
 
 class Device(Record):
@@ -95,7 +105,7 @@ class Device(Record):
     role: Annotated[str | None, _inner("slug")] = None
     cooling_method: Choice = None
     asset_tag: str | None = None
-    custom_fields: GpuFields = GpuFields()
+    custom_fields: Annotated[GpuFields, BeforeValidator(_renamed)] = GpuFields()
 
 
 class Panel(Record):
@@ -215,66 +225,70 @@ class Export:
         return self.records[name]
 
 
-def read_export(folder: Path) -> Export:
-    """Read the lists that NetBox's API gave, ``NAME.json`` or its pages ``NAME.*.json``.
+def read_export(asked: Asked) -> Export:
+    """Read the lists of NetBox's API, or files of them: ``NAME.json``, its pages ``NAME.*.json``.
 
     Raises
     ------
     InputError
-        With all problems of all files.
+        With all problems of all lists.
     """
-    if not folder.is_dir():
-        raise InputError.single(str(folder), "is not a folder; expected one with sites.json, …")
     problems: list[Problem] = []
     records: dict[str, Mapping[int, Any]] = {}
     absent = []
+    lists = _from_folder(asked.path) if asked.path is not None else live_lists(asked)
     for name, kind in {**REQUIRED, **OPTIONAL}.items():
-        files = sorted({*folder.glob(f"{name}.json"), *folder.glob(f"{name}.*.json")})
-        records[name] = _records(files, kind, problems)
-        if not files and name in REQUIRED:
-            message = f"is missing; save what GET /api/dcim/{name}/ returns, with all its pages"
-            problems.append(Problem(str(folder / f"{name}.json"), 0, 0, "", message))
-        elif not files:
-            absent.append(name)
+        records[name] = {}
+        try:
+            pages = lists(name)
+            if pages:
+                records[name] = _records(pages, kind, asked.names)
+            elif name in REQUIRED:
+                message = f"is missing; save what GET /api/dcim/{name}/ returns, with all its pages"
+                raise InputError.single(f"{asked.place}/{name}.json", message)
+            else:
+                absent.append(name)
+        except InputError as error:
+            problems += error.problems
     refuse(problems)
-    refuse(_dangling(folder, records, frozenset(absent)))
+    refuse(_dangling(asked.place, records, frozenset(absent)))
     return Export(records, tuple(absent))
 
 
-def _records(
-    files: Sequence[Path], kind: type[Record], problems: list[Problem]
-) -> Mapping[int, Record]:
-    """Records of the pages of one list by id; what is wrong is added to the problems."""
+def _from_folder(folder: Path) -> Callable[[str], Pages]:
+    """Reads the files of a list in a folder."""
+    if not folder.is_dir():
+        raise InputError.single(str(folder), "is not a folder; expected one with sites.json, …")
+
+    def read(name: str) -> Pages:
+        files = sorted({*folder.glob(f"{name}.json"), *folder.glob(f"{name}.*.json")})
+        return tuple((str(file), partial(read_bytes, file, str(file))) for file in files)
+
+    return read
+
+
+def _records(pages: Pages, kind: type[Record], names: Mapping[str, str]) -> Mapping[int, Record]:
+    """Records of the pages of one list by id."""
     found: dict[int, Record] = {}
+    problems: list[Problem] = []
     expected = 0
-    for file in files:
+    for place, content in pages:
         try:
-            content = read_bytes(file, str(file))
-            page: Page[Any] = Page[kind].model_validate_json(content)  # type: ignore[valid-type]
+            page: Page[Any] = read_records(content(), place, Page[kind], names)  # type: ignore[valid-type]
         except InputError as error:
             problems += error.problems
-        except ValidationError as error:
-            details = error.errors(include_url=False)[:MOST_PROBLEMS]
-            problems += (_complaint(str(file), detail) for detail in details)
         else:
             expected = max(expected, page.count or 0)
             found |= {record.id: record for record in page.results}
-    if len(found) < expected and not any(problem.file in map(str, files) for problem in problems):
-        message = f"has {len(found):,} of {expected:,} objects; save the pages of `next` too"
-        problems.append(Problem(str(files[-1]), 0, 0, "count", message))
+    refuse(problems)
+    if len(found) < expected:
+        message = f"count: has {len(found):,} of {expected:,} objects; save the pages of `next` too"
+        raise InputError.single(pages[-1][0], message)
     return found
 
 
-def _complaint(file: str, detail: ErrorDetails) -> Problem:
-    """What pydantic says of a value, as a problem of its file."""
-    message = f"{detail['msg'][:1].lower()}{detail['msg'][1:]}"
-    if detail["type"] not in ("missing", "json_invalid"):
-        message += f", not {shown(repr(detail['input']))}"
-    return Problem(file, 0, 0, ".".join(map(str, detail["loc"])), message)
-
-
 def _dangling(
-    folder: Path, records: Mapping[str, Mapping[int, Any]], absent: frozenset[str]
+    place: str, records: Mapping[str, Mapping[int, Any]], absent: frozenset[str]
 ) -> Iterator[Problem]:
     """References to objects that the export does not have."""
     for name, found in records.items():
@@ -285,4 +299,4 @@ def _dangling(
                     continue
                 where = f"id {record.id}.{field}"
                 message = f"{target}.json has no object with id {wanted}"
-                yield Problem(str(folder / f"{name}.json"), 0, 0, where, message)
+                yield Problem(f"{place}/{name}.json", 0, 0, where, message)

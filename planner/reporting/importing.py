@@ -21,7 +21,7 @@ TITLES: dict[Kind, str] = {
     "left out": "Left out: in the inventory, not in the model",
 }
 #: Sections that are counted, and entries named of one reason.
-COUNTED, MOST_NAMES = ("regions", "clusters", "feeds", "plants"), 3
+COUNTED, MOST_NAMES = ("regions", "clusters", "feeds", "plants", "services", "offers", "zones"), 3
 
 
 def show_import(
@@ -40,11 +40,15 @@ def show_import(
         print_json(_data(inventory, file, merged, into))
         return
     console = new_console()
-    clusters = inventory.sections["clusters"].values()
-    gpus = sum(fields["existing_gpus"].value for fields in clusters)
-    counts = [counted(len(inventory.sections.get(s, ())), s.removesuffix("s")) for s in COUNTED]
-    say(console, f"Model from {inventory.source}: {', '.join(counts)}, {gpus:,} GPUs.")
-    _totals(inventory).print(console)
+    counts = [
+        counted(len(inventory.sections[section]), section.removesuffix("s"))
+        for section in COUNTED
+        if section in inventory.sections and inventory.is_stated(section)
+    ]
+    gpus = [counted(inventory.gpus, "GPU")] if inventory.gpus else []
+    say(console, f"Model from {inventory.source}: {', '.join(counts + gpus)}.")
+    if inventory.totals:
+        _totals(inventory).print(console)
     if merged is not None:
         _show_merge(console, merged, into)
     for kind, title in TITLES.items():
@@ -77,9 +81,10 @@ def _totals(inventory: Inventory) -> Table:
 def _assumed(inventory: Inventory) -> dict[tuple[str, str, str, str, str], list[str]]:
     """Entries by field, value and reason of what is assumed."""
     found: dict[tuple[str, str, str, str, str], list[str]] = {}
-    for (_, entry, field), stated in inventory.values():
+    for (_, entry, *rest), stated in inventory.values():
         if stated.confidence != "stated":
-            value = "as existing" if field == "max_gpus" else value_text(stated.value)
+            field = rest[0] if rest else "values"
+            value = stated.alike or value_text(stated.value)
             key = (field, value, stated.why, stated.source, stated.confidence)
             found.setdefault(key, []).append(entry)
     return found

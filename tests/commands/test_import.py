@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from support import CHECKOUT
 
 from planner.infrastructure.loading import load_model
+
+IMPORTS = CHECKOUT / "tests" / "imports"
 
 
 @pytest.fixture
@@ -99,7 +102,11 @@ def test_import_tells_all_problems_at_once(plan, export, tmp_path):
     ("arguments", "code", "said"),
     [
         (("netbox", "nowhere"), 2, "nowhere: is not a folder"),
-        (("kubernetes", "."), 2, "'kubernetes' is not 'netbox'"),
+        (("inventory", "."), 2, "'inventory' is not one of 'netbox'"),
+        (("kubernetes",), 2, "Name PATH or --url"),
+        (("netbox", ".", "--url", "https://x"), 2, "Name PATH or --url, and not both"),
+        (("kubernetes", "--url", "https://x"), 2, "kubernetes has no --url"),
+        (("netbox", ".", "--name", "gpus=x"), 2, "one of gpu_type, gpu_count"),
         (("netbox", ".", "--take", "x"), 2, "--take needs --into"),
         (("netbox", ".", "-o", "model.json"), 2, "ends in .yaml or .yml"),
     ],
@@ -119,3 +126,33 @@ def test_import_needs_gpus(plan, export, tmp_path):
     ran = plan("import", "netbox", folder)
     assert ran.code == 2
     assert "no device in place has GPUs" in ran.err
+
+
+def test_import_of_custom_fields_that_have_other_names(plan, export, tmp_path):
+    folder, names = tmp_path / "export", ("gpu_count", "grid_connection_mw")
+    folder.mkdir()
+    for path in export.glob("*.json"):
+        text = path.read_text(encoding="utf-8")
+        for name in names:
+            text = text.replace(f'"{name}"', f'"our_{name}"')
+        (folder / path.name).write_text(text, encoding="utf-8")
+    said = [part for name in names for part in ("--name", f"{name}=our_{name}")]
+    ran = plan("import", "netbox", folder, *said, "--json")
+    assert ran.json == plan("import", "netbox", export, "--json").json
+
+
+@pytest.mark.parametrize(
+    ("source", "file", "gpus"),
+    [("kubernetes", "kubernetes.json", 75), ("terraform", "terraform-plan.json", 98)],
+)
+def test_import_of_a_cluster_or_a_state(plan, tmp_path, source, file, gpus):
+    path = tmp_path / "mine.yaml"
+    ran = plan("import", source, IMPORTS / file, "-o", path)
+    assert ran.code == 0
+    assert f"{gpus} GPUs" in ran.out
+    assert max(map(len, ran.out.splitlines())) <= 80
+    assert plan("check", path).code == 0
+    take = ("--take", "clusters.*_gpus")
+    merged = plan("import", source, IMPORTS / file, "--into", path, "--planned", *take)
+    assert merged.code == 0
+    assert "clusters.us-east-1b-h100-80gb" in merged.out

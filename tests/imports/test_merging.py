@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner.errors import InputError
-from planner.imports.inventory import Inventory
+from planner.imports.inventory import Asked, Inventory
 from planner.imports.merging import Merged, merge
 from planner.imports.model_text import completed, model_text
 from planner.imports.netbox import read_netbox
@@ -20,7 +20,7 @@ from planner.infrastructure.loading import load_model
 
 @pytest.fixture(scope="session")
 def inventory(export: Path) -> Inventory:
-    return completed(read_netbox(export, planned=False))
+    return completed(read_netbox(Asked(export, planned=False)))
 
 
 def merged(text: str, inventory: Inventory, folder: Path, *take: str) -> Merged:

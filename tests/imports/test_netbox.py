@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner.errors import InputError
-from planner.imports.inventory import Inventory
+from planner.imports.inventory import Asked, Inventory
 from planner.imports.model_text import completed, model_text
 from planner.imports.names import plain
 from planner.imports.netbox import read_netbox
@@ -31,12 +31,12 @@ def expected(netbox: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def inventory(export: Path) -> Inventory:
-    return completed(read_netbox(export, planned=False))
+    return completed(read_netbox(Asked(export, planned=False)))
 
 
 @pytest.fixture(scope="session")
 def built(export: Path) -> Inventory:
-    return completed(read_netbox(export, planned=True))
+    return completed(read_netbox(Asked(export, planned=True)))
 
 
 def loaded(inventory: Inventory, folder: Path) -> Model:
@@ -174,19 +174,19 @@ def test_pages_are_read_like_whole_lists(export, inventory, tmp_path, pages):
     (folder / f"{pages.split('.')[0]}.json").unlink()
     for page in (export / "paged").glob(f"{pages}.json"):
         shutil.copy(page, folder)
-    assert completed(read_netbox(folder, planned=False)) == inventory
+    assert completed(read_netbox(Asked(folder, planned=False))) == inventory
 
 
 def test_missing_pages_are_told(export, tmp_path):
     folder = changed(export, tmp_path / "pages", "devices", lambda results: results.pop())
     with pytest.raises(InputError, match=r"devices\.json: count: has 60 of 61 objects"):
-        read_netbox(folder, planned=False)
+        read_netbox(Asked(folder, planned=False))
 
 
 def test_order_changes_nothing(export, inventory, tmp_path):
     for name in ("devices", "power-feeds", "racks", "cooling-feeds", "power-ports"):
         changed(export, tmp_path / "shuffled", name, random.Random(1).shuffle)
-    again = completed(read_netbox(tmp_path / "shuffled", planned=False))
+    again = completed(read_netbox(Asked(tmp_path / "shuffled", planned=False)))
     assert again.sections == inventory.sections
 
 
@@ -200,14 +200,14 @@ def test_choices_may_be_bare_values(export, inventory, tmp_path):
 
     for name in ("device-types", "devices", "power-feeds", "sites"):
         changed(export, tmp_path / "bare", name, bare)
-    assert completed(read_netbox(tmp_path / "bare", planned=False)) == inventory
+    assert completed(read_netbox(Asked(tmp_path / "bare", planned=False))) == inventory
 
 
 def test_older_exports_have_no_cooling(export, tmp_path):
     folder = changed(export, tmp_path / "old", "sites", lambda _: None)
     for path in folder.glob("cooling-*.json"):
         path.unlink()
-    found = completed(read_netbox(folder, planned=False))
+    found = completed(read_netbox(Asked(folder, planned=False)))
     assert any("no cooling-sources" in f.text for f in found.findings)
     assert loaded(found, tmp_path).plants.keys() == {"pdx-1-air", "sjc-1-air"}
 
@@ -223,7 +223,7 @@ def test_hostile_names_are_text(export, inventory, tmp_path):
     for name in ("sites", "racks", "devices", "power-feeds", "power-panels", "cooling-sources"):
         changed(export, tmp_path / "hostile", name, rename)
     changed(export, tmp_path / "hostile", "cooling-feeds", rename)
-    found = completed(read_netbox(tmp_path / "hostile", planned=False))
+    found = completed(read_netbox(Asked(tmp_path / "hostile", planned=False)))
     text = model_text(found)
     assert all(char.isprintable() or char == "\n" for char in text)
     assert max(map(len, text.splitlines())) < 1000
@@ -249,7 +249,7 @@ def test_what_is_not_there_is_refused(export, tmp_path):
 
     folder = changed(export, tmp_path / "dangling", "devices", lose)
     with pytest.raises(InputError, match=r"racks\.json has no object with id 999"):
-        read_netbox(folder, planned=False)
+        read_netbox(Asked(folder, planned=False))
 
 
 def test_cables_and_loops_across_sites_are_not_followed(export, inventory, tmp_path):
@@ -263,7 +263,7 @@ def test_cables_and_loops_across_sites_are_not_followed(export, inventory, tmp_p
 
     for name in ("power-panels", "cooling-sources"):
         changed(export, tmp_path / "moved", name, move)
-    found = completed(read_netbox(tmp_path / "moved", planned=False))
+    found = completed(read_netbox(Asked(tmp_path / "moved", planned=False)))
     model = loaded(found, tmp_path)
     assert "pdx-1-a01-a" not in model.feeds
     assert "pdx-1-b02-nvl72-gb200" in model.plants["pdx-1-air"].cools
