@@ -97,7 +97,7 @@ def live_lists(asked: Asked) -> Callable[[str], Pages]:
         import requests
         from pynetbox.core.query import ContentError, Request, RequestError
     except ImportError as error:
-        message = "needs pynetbox: pip install 'resilience-planner[netbox]'"
+        message = "needs pynetbox, which is not installed: pip install 'resilience-planner[netbox]'"
         raise InputError.single("--url", message) from error
     base = asked.url.rstrip("/").removesuffix("/api")
     token = token_for(base, "NETBOX_TOKEN")

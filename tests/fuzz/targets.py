@@ -22,6 +22,7 @@ from planner.checkpoint import begin, resume
 from planner.commands import main
 from planner.errors import InputError
 from planner.finance.user_cash_flows import read_flows
+from planner.imports.inventory import Asked
 from planner.imports.model_text import completed, model_text
 from planner.imports.netbox import read_netbox
 from planner.infrastructure.graph import build_graph
@@ -313,7 +314,7 @@ def _inventory(folder: Path) -> Target:
             return  # the name itself was changed
         path.write_bytes(text)
         try:
-            written = model_text(completed(read_netbox(place, False)))
+            written = model_text(completed(read_netbox(Asked(place))))
         finally:
             path.write_bytes(seed.content)
         model = folder / "imported.yaml"
