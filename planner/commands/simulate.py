@@ -116,7 +116,7 @@ def _simulate_loss(found: Subject, lose: tuple[str, ...], hour: int | None, outp
     verdicts = judge(loaded.model, fleet, (scenario,))
     if not output.as_json:
         show_blast(scene)
-    more = {"blast": blast_data(scene)}
+    more = {"blast": scene.blast and blast_data(scene.graph, scene.blast)}
     told = (scenario.name,)
     show_simulation(loaded, fleet, verdicts, told, output.as_json, found.notes, more)
     return EXIT_NOT_SURVIVED if verdicts[0].fails else EXIT_DONE

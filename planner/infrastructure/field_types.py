@@ -40,20 +40,20 @@ def plain_types(annotation: Any) -> set[Any]:
 def field_of(path: Path_) -> str:
     """Name of the field at or above a path, which ends in the unit."""
     for length in range(len(path), 0, -1):
-        if _field_at(path[:length]) is not None:
+        if field_info(path[:length]) is not None:
             return str(path[length - 1])
     return ""
 
 
 def default_at(path: Path_) -> Any:
     """Default of a field, None where it has none or there is no such field."""
-    field = _field_at(path)
+    field = field_info(path)
     return None if field is None or field.is_required() else field.get_default()
 
 
-def _field_at(path: Path_) -> FieldInfo | None:
+def field_info(path: Path_) -> FieldInfo | None:
     """Field of an entity at a path, None where there is none."""
-    for owner in types_at(path[:-1]):
+    for owner in (member for kind in types_at(path[:-1]) for member in members(kind)):
         if isinstance(owner, type) and issubclass(owner, BaseModel):
             field = owner.model_fields.get(str(path[-1]))
             if field is not None:

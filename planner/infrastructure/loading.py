@@ -10,9 +10,9 @@ from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from planner.errors import InputError, refuse
 from planner.files import read_bytes
@@ -43,15 +43,13 @@ from planner.infrastructure.overrides import apply_overrides, merged, multiplied
 from planner.infrastructure.quantities import QUANTITY_STARTS, factor, quantity
 from planner.infrastructure.source import (
     Document,
-    TableColumns,
     is_file,
     nearest,
-    parse_series,
-    parse_table,
     parse_yaml,
     printable,
     walk,
 )
+from planner.infrastructure.tables import csv_grid, read_entries, read_series
 
 MOST_ANCESTORS = 20
 #: Whether models may extend files that are not below their folder.
@@ -138,11 +136,7 @@ def load_model(
     if beneath[0] not in document.names:
         apply_overrides(document, beneath[1])
     apply_overrides(document, overrides)
-    _fill_from_catalogues(document)
-    _read_quantities(document)
-    _fill_from_gpus(document)
-    _inject_names(document, path.stem)
-    model = _validate(document)
+    model = model_of(document, path.stem)
     settings = (*beneath[1], *overrides)
     texts = [*document.texts, *_series_used(model)]
     digests = _hashes([*texts, *(setting.encode() for setting in settings)])
@@ -156,6 +150,26 @@ def load_model(
         replaced=document.replaced,
         digests=digests,
     )
+
+
+def model_of(document: Document, name: str) -> Model:
+    """The model of a document that nothing is inherited by or set in any more.
+
+    Parameters
+    ----------
+    name
+        Name of the model, unless the document states one.
+
+    Raises
+    ------
+    InputError
+        With every problem found, each with its place.
+    """
+    _fill_from_catalogues(document)
+    _read_quantities(document)
+    _fill_from_gpus(document)
+    _inject_names(document, name)
+    return _validate(document)
 
 
 def _series_used(model: Model) -> Iterator[bytes]:
@@ -307,27 +321,15 @@ def _read_tables(document: Document, model_path: Path) -> None:
             continue
         try:
             content = read_bytes(target, shown)
-            if section in SERIES:
-                table = parse_series(content, shown, section)
-            else:
-                columns = _columns(entity_of(section))
-                table = parse_table(content, shown, (section,), columns)
+            read = read_series if section in SERIES else read_entries
+            table = read(csv_grid(content, shown), section)
         except InputError as error:
             document.problems += error.problems
             continue
-        document.data[section] = table.data
+        document.data[section] = table.data[section]
         document.places |= table.places
         document.texts += table.texts
     refuse(document.problems)
-
-
-def _columns(entity: type[BaseModel]) -> TableColumns:
-    """Columns of a table of entities that hold text or lists."""
-    kinds = {name: field.annotation for name, field in entity.model_fields.items()}
-    return TableColumns(
-        frozenset({"from"} | {n for n, kind in kinds.items() if str in plain_types(kind)}),
-        frozenset(name for name, kind in kinds.items() if get_origin(kind) is tuple),
-    )
 
 
 def _fill_from_catalogues(document: Document) -> None:

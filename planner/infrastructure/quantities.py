@@ -84,6 +84,24 @@ def accepted_units(field: str) -> tuple[str, ...]:
     return tuple(UNITS.get(_unit_of(field)[0], {})) or ("%", "k", "M", "B")
 
 
+def unit_text(field: str) -> str:
+    """Unit of a field as people write it; empty if its name ends in none.
+
+    >>> unit_text("power_limit_mw"), unit_text("usd_per_instance_hour"), unit_text("share")
+    ('MW', 'USD/instance hour', '')
+    >>> unit_text("power_mw_per_mw"), unit_text("failures_per_year")
+    ('MW/MW', '1/year')
+    """
+    unit, per = _unit_of(field)
+    plain, below = (
+        next((word for word, size in UNITS.get(part, {}).items() if size == 1), "")
+        for part in (unit, per)
+    )
+    if not plain:  # a rate of numbers; what else is per something has no unit that is known
+        return f"1/{below or per}" if below or per == "year" else ""
+    return f"{plain}/{below or per.replace('_', ' ')}" if per else plain
+
+
 def _unit_of(field: str) -> tuple[str, str]:
     """Unit at the end of a field's name, and its denominator."""
     head, _, per = field.partition("_per_")

@@ -7,12 +7,13 @@ from typing import Any
 
 from rich.console import Console
 
-from planner.amounts import counted, listed
+from planner.amounts import counted, listed, megawatts, percent
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.field_types import SECTIONS
-from planner.infrastructure.fleet import pue_by_part
+from planner.infrastructure.fleet import Fleet, pue_by_part
 from planner.infrastructure.graph import (
+    Graph,
     build_graph,
     shared_supports,
     single_points_by_zone,
@@ -20,13 +21,19 @@ from planner.infrastructure.graph import (
 )
 from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.supply import without_feed
+from planner.reporting.graph.facts import Blast, by_kind, cluster_rps, largest_losses
+from planner.reporting.graph.terminal import NOTE, blast_data
+from planner.reporting.tables import Table, figures, texts
 from planner.reporting.terminal import heading, new_console, print_json, say
+from planner.scenarios.demand import weekly_demand
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.standard import floors
 from planner.selection import select
 
 #: Failures of which it is worked out here at which hours they matter.
 MOST_TIMED = 200
+#: Single losses of a kind that are listed.
+MOST_LOSSES = 2
 #: Scenarios named of which nothing is asked.
 MOST_NAMED = 5
 
@@ -45,6 +52,8 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
     silent = [scenario.name for scenario in scenarios if not _asked(model, scenario)]
     shared, unfed = _shared_cooling(model, graph), without_feed(model)
     drawn = {region: pue_by_part(model, region) for region in model.regions}
+    losses = largest_losses(model, graph, MOST_LOSSES)
+    left = _left_of_peak_demand(model, losses)
     selection = select(model) if 0 < len(scenarios) <= MOST_TIMED else None
     if as_json:
         print_json(
@@ -55,6 +64,10 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
                 "scenarios": [scenario.name for scenario in scenarios],
                 "planned": None if selection is None else selection.names,
                 "not_judged": silent,
+                "largest_losses": [
+                    blast_data(graph, loss) | {"left_of_peak_demand": left[loss.failed]}
+                    for loss in losses
+                ],
                 "single_points_of_failure": points,
                 "single_points_of_failure_by_zone": by_zone,
                 "shared_cooling_supports": shared,
@@ -68,6 +81,7 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
     if selection is not None and selection.at_all_hours:
         kept = f"{len(selection.scenarios):,} of them are planned for: the hours that matter"
         say(console, f"{selection.at_all_hours}; {kept}.")
+    _losses_table(model, graph, losses, left).print(console)
     heading(console, "Single points of failure: what takes a tier down if lost alone")
     for nodes, tiers in _by_nodes(points).items():
         services = [name.removeprefix("service:") for name in nodes if name.startswith("service:")]
@@ -87,6 +101,48 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
     for region, parts in drawn.items():
         named = ", ".join(f"{part} {mw:.3f}" for part, mw in parts.items() if part != "pue" and mw)
         say(console, f"{region}: {parts['pue']:.2f}" + (f" ({named})" if named else ""), lead="  ")
+
+
+def _left_of_peak_demand(model: Model, losses: Sequence[Blast]) -> dict[tuple[str, ...], float]:
+    """Requests that the GPUs left serve over those of the peak."""
+    fleet, peak = Fleet.existing(model), float(weekly_demand(model).sum(axis=0).max())
+    rps = sum(cluster_rps(model, fleet, name) for name in model.clusters)
+    return {loss.failed: round((rps - loss.rps) / peak, 6) for loss in losses}
+
+
+def _whom(model: Model, tiers: Sequence[str]) -> str:
+    return "all" if len(tiers) == len(model.tiers) else listed(tiers, MOST_NAMED) if tiers else ""
+
+
+def _losses_table(
+    model: Model,
+    graph: Graph,
+    losses: Sequence[Blast],
+    left: Mapping[tuple[str, ...], float],
+) -> Table:
+    """Single losses with what goes down with them."""
+    rows = [
+        (
+            loss.failed[0],
+            loss.gpus or None,
+            *(megawatts(mw) if mw else None for mw in (loss.cooling_mw, loss.feed_mw)),
+            left[loss.failed],
+            _whom(model, by_kind(graph, loss.down).get("tier", [])),
+        )
+        for loss in losses
+    ]
+    return Table(
+        "Largest single losses of what exists, two of each kind",
+        (
+            *texts("lost"),
+            *figures("GPUs"),
+            *figures("cooling", "feeds"),
+            *figures("left of peak", show=percent),
+            *texts("tiers down"),
+        ),
+        rows,
+        f"Left of peak: what the other GPUs serve over peak demand. {NOTE}",
+    )
 
 
 def _show_unfed(console: Console, unfed: Mapping[str, Sequence[str]]) -> None:

@@ -43,6 +43,17 @@ class TestCheck:
         assert held["single_points_of_failure"] == {"business": [], "free": []}
         assert held["shared_cooling_supports"] == {"west-air / west-chillers": []}
 
+    def test_the_largest_losses_are_those_of_the_blast(self, plan):
+        losses = plan("check", "tiny", "--json").json["largest_losses"]
+        assert [loss["lost"] for loss in losses[:2]] == [["region:west"], ["cluster:west-gpus"]]
+        # 400 GPUs are left for 1,000 requests per second at the peak.
+        assert losses[0]["left_of_peak_demand"] == 0.4
+        for loss in losses:
+            blast = plan("graph", "tiny", "--blast", *loss["lost"], "--json").json["blast"]
+            assert blast == {key: loss[key] for key in blast}
+        shown = plan("check", "tiny").out
+        assert "Largest single losses" in shown and "40.0 %" in shown
+
     def test_check_applies_settings(self, plan):
         ran = plan(
             "check", "tiny", "--json", "--set", "generators=null", "--set", "offers=null", "--quiet"

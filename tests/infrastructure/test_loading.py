@@ -180,7 +180,7 @@ class TestTables:
             ("", 1, "needs a `name` column"),
             ("name,power_limit_mw\na,1\nb,2\na,3\n", 4, "is listed twice"),
             ("name,city,city\na,X,Y\n", 1, "column `city` is listed twice"),
-            ("name,city,city.x\na,X,Y\n", 1, "column `city` is listed twice"),
+            ("name,city,city.x\na,X,Y\n", 2, "contradicts another cell"),
             ('name,city\na,"b"c\n', 2, "is not a CSV table"),
             ("name,power_limit_mw\na,ten\n", 2, "expected a number, not 'ten'"),
             ("name,power_limit_mw\na,nan\n", 2, "expected a finite number, not nan"),

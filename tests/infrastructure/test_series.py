@@ -45,9 +45,9 @@ def test_shapes_may_be_columns_too(tmp_path) -> None:
     [
         (rows(8784), "8,784 values; expected 8,760 or 288 (24 hours of 12 months); leave out 29 F"),
         (rows(8759), "8,759 values; expected 8,760"),
-        (rows(288, "nan"), "year.csv:4:1: mild: `nan` is no number"),
-        (rows(288, " "), "year.csv:4:1: mild: `` is no number"),
-        (rows(288, "warm"), "year.csv:4:1: mild: `warm` is no number"),
+        (rows(288, "nan"), "year.csv:4:3: mild: `nan` is no number"),
+        (rows(288, " "), "year.csv:4:3: mild: `` is no number"),
+        (rows(288, "warm"), "year.csv:4:3: mild: `warm` is no number"),
         (rows(288, "900"), "200"),
         (rows(288, "1,2"), "4 cells where the header has 3"),
         ("", "the header needs a column of hours"),

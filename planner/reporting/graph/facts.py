@@ -21,6 +21,7 @@ from planner.infrastructure.graph import (
 )
 from planner.infrastructure.measures import with_measures
 from planner.infrastructure.source import nearest, printable
+from planner.scenarios.loss import KINDS as LOSSES
 
 #: Kinds of nodes in the order in which they are listed, with their plural.
 KINDS = {
@@ -184,7 +185,7 @@ def make_scene(
         tuple(sorted(after.measures)),
         dependencies(graph).down,
         _points_by_node(graph),
-        _blast(seen, graph, after, failed) if failed else None,
+        blast_of(seen, graph, after, failed) if failed else None,
         tuple(region for region in seen.regions if not wanted or region in wanted),
     )
 
@@ -197,18 +198,36 @@ def _points_by_node(graph: Graph) -> dict[str, tuple[str, ...]]:
     return {name: tuple(found[name]) for name in graph if name in found}
 
 
-def _blast(model: Model, graph: Graph, fleet: Fleet, failed: tuple[str, ...]) -> Blast:
+def largest_losses(model: Model, graph: Graph, most: int) -> tuple[Blast, ...]:
+    """Single losses that take most of what exists down: the largest of each kind that can be lost.
+
+    Most is that of the requests per second that GPUs can serve, then of cooling, then of feeds.
+    What takes none of them down is left out, whatever tiers it takes down as a single point of
+    failure.
+    """
+    fleet = Fleet.existing(model)
+    found: dict[str, list[Blast]] = {}
+    for name in graph:
+        if (kind := _kind(graph, name)) in LOSSES:
+            loss = blast_of(model, graph, fleet, (name,))
+            found.setdefault(kind, []).extend([loss] if any(_size(loss)) else [])
+    largest = [sorted(losses, key=_size, reverse=True)[:most] for losses in found.values()]
+    return tuple(sorted((loss for losses in largest for loss in losses), key=_size, reverse=True))
+
+
+def _size(loss: Blast) -> tuple[float, ...]:
+    return loss.rps, loss.cooling_mw, loss.feed_mw
+
+
+def blast_of(model: Model, graph: Graph, fleet: Fleet, failed: tuple[str, ...]) -> Blast:
+    """What goes down with some nodes."""
     ready = dependencies(graph)
     fallen = ready.down_with(failed) - ready.down - set(failed)
     order = list(KINDS)
-    down = (fallen | set(failed)) - ready.down
+    down = sorted((fallen | set(failed)) - ready.down)
 
     def lost(kind: str) -> list[str]:
-        return [
-            graph.nodes[name]["name"]
-            for name in graph
-            if name in down and _kind(graph, name) == kind
-        ]
+        return [graph.nodes[name]["name"] for name in down if _kind(graph, name) == kind]
 
     return Blast(
         failed,

@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from planner.amounts import megawatts, percent, rate
+from planner.infrastructure.graph import Graph
 from planner.reporting.graph.facts import (
     KINDS,
+    Blast,
     Scene,
     by_kind,
     emergency_plants,
@@ -186,20 +188,17 @@ def scene_data(scene: Scene) -> dict[str, Any]:
         ],
     }
     if scene.blast is not None:
-        data["blast"] = blast_data(scene)
+        data["blast"] = blast_data(scene.graph, scene.blast)
     return data
 
 
-def blast_data(scene: Scene) -> dict[str, Any] | None:
+def blast_data(graph: Graph, blast: Blast) -> dict[str, Any]:
     """What goes down with the nodes that are lost, for machines."""
-    blast = scene.blast
-    if blast is None:
-        return None
     return {
         "lost": list(blast.failed),
         "falls": list(blast.fallen),
-        "by_kind": by_kind(scene.graph, blast.fallen),
-        "tiers_down": by_kind(scene.graph, blast.down).get("tier", []),
+        "by_kind": by_kind(graph, blast.fallen),
+        "tiers_down": by_kind(graph, blast.down).get("tier", []),
         "gpus": blast.gpus,
         "requests_per_second": round(blast.rps, 3),
         "cooling_mw": round(blast.cooling_mw, 3),
