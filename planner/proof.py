@@ -21,6 +21,7 @@ from planner.infrastructure.failures import Scenario
 from planner.optimization.decomposition.fixed import at_purchases
 from planner.optimization.formulation.build import build
 from planner.optimization.solution.audit import audited
+from planner.optimization.solution.audit_purchases import broken_rules
 from planner.optimization.solution.costs import OPERATION, CostItem
 from planner.optimization.solution.decisions import counts_of
 from planner.optimization.solution.operation import billed, operation_of
@@ -29,10 +30,10 @@ from planner.optimization.solution.solving import Solution
 from planner.other_hours import at_other_hours
 from planner.plan.assembly import cost_lines, scenario_line
 from planner.plan.claims import (
-    broken_rules,
     different_costs,
     different_owned,
     different_purchases,
+    exactly,
     unstated,
 )
 from planner.plan.consistency import HALF_A_CENT, contradictions
@@ -108,12 +109,23 @@ def prove(
     unfit = tuple(": ".join(pair) for pair in misfits(plan, loaded))
     if unfit:
         return (*found, Check("purchases fit the model", unfit))
-    broken = broken_rules(plan, loaded.model)
-    hidden = (*unstated(plan, broken), *different_purchases(plan, loaded.model))
+    broken, exact = (
+        broken_rules(model, opened.fleet) for model in (loaded.model, exactly(loaded.model))
+    )
+    # Where fractions show no more, the same texts may be rounded otherwise.
+    more = exact if len(exact) > len(broken) else ()
+    hidden = (
+        *unstated(plan, dict.fromkeys([*broken, *more])),
+        *different_purchases(plan, loaded.model),
+    )
     known = f"; breaks {len(broken)}, as it states" if len(broken) and not hidden else ""
     selection = select(loaded.model, wanted_by(plan))
     found += [
-        Check("purchases keep every rule", hidden, f"N+k unit by unit, blocks, limits{known}"),
+        Check(
+            "purchases keep every rule",
+            hidden,
+            f"in fractions: N+k unit by unit, blocks, limits, budget{known}",
+        ),
         Check("cost of purchases and operation", tuple(_costs(opened)), "item by item"),
         Check("every scenario has a verdict", tuple(_scenarios(plan, selection))),
     ]

@@ -75,7 +75,8 @@ class Region(NamedEntity):
     @property
     def drawn_mw_per_mw(self) -> float:
         """Electric power of GPUs with losses and fans per power of the GPUs."""
-        return float(hall_power_mw(1.0, self.power_loss_share, self.hall_mw_per_mw))
+        drawn: float = hall_power_mw(1, self.power_loss_share, self.hall_mw_per_mw)
+        return drawn
 
 
 class GpuType(NamedEntity):
@@ -213,7 +214,8 @@ class CoolingUnit(NamedEntity):
     @property
     def drawn_mw_per_mw(self) -> float:
         """Electric power of machine, pumps and tower per heat carried away."""
-        return float(plant_power_mw(1.0, self.power_mw_per_mw, self.auxiliary_mw_per_mw))
+        drawn: float = plant_power_mw(1, self.power_mw_per_mw, self.auxiliary_mw_per_mw)
+        return drawn
 
 
 class Plant(NamedEntity):

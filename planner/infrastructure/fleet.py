@@ -139,7 +139,7 @@ def running_units(model: Model, plant: str) -> tuple[str, ...]:
     return tuple(unit for unit in plant_units(model, plant) if kinds[unit].mode == "running")
 
 
-def unit_mw(model: Model, plant: str, unit: str, rise_c: float = 0.0) -> float:
+def unit_mw(model: Model, plant: str, unit: str, rise_c: float = 0) -> float:
     """Capacity of a unit at the design ambient of its plant's region and some degrees above, MW."""
     kind = model.cooling_units[unit]
     ambient = model.regions[model.plants[plant].region].design_ambient_c + rise_c

@@ -84,7 +84,7 @@ def plant_power_mw_per_mw(model: Model, plant: str) -> float:
     """
     entry = model.plants[plant]
     kinds = {*entry.existing, *entry.options}
-    return max((model.cooling_units[unit].drawn_mw_per_mw for unit in kinds), default=0.0)
+    return max((model.cooling_units[unit].drawn_mw_per_mw for unit in kinds), default=0)
 
 
 def cluster_power_mw_per_mw(model: Model, cluster: str) -> float:
@@ -186,7 +186,8 @@ class PowerSupply:
     def _of_feeds(
         self, region: str, loads: frozenset[str], used: Mapping[str, str], unsettled: bool
     ) -> PowerLimit:
-        total, brought = 0.0, dict[str, float]()
+        total: float = 0
+        brought = dict[str, float]()
         for name, attribute in used.items():
             mw = getattr(self.model.feeds[name], attribute)
             if unsettled and name in self.owners:

@@ -50,7 +50,7 @@ class Asset:
     life_years: float
     upkeep_share: float = 0.0
     repairs_usd_per_year: float = 0.0
-    salvage_usd: float = 0.0
+    salvage_usd: float = 0
     own_price_usd: float | None = None
     age_years: float | None = None
 

@@ -56,8 +56,8 @@ def derated_mw(
     >>> derated_mw(10.0, 47.0, 35.0, 0.01, 46.0)
     0.0
     """
-    share = derated_share(ambient_c, reference_ambient_c, derating_per_c, cutout_ambient_c)
-    return capacity_mw * float(share)
+    share: float = derated_share(ambient_c, reference_ambient_c, derating_per_c, cutout_ambient_c)
+    return capacity_mw * share
 
 
 @compilable
@@ -68,8 +68,8 @@ def derated_share(
 
     Linear above the reference, never above the rated capacity, nothing above the cut-out.
     """
-    loss = derating_per_c * np.maximum(0.0, ambient_c - reference_ambient_c)
-    return np.maximum(0.0, 1.0 - loss) * (ambient_c <= cutout_ambient_c)
+    loss = derating_per_c * np.maximum(0, ambient_c - reference_ambient_c)
+    return np.maximum(0, 1 - loss) * (ambient_c <= cutout_ambient_c)
 
 
 @compilable
@@ -109,7 +109,7 @@ def capacity_after_losses_mw(sizes_mw: Sequence[float], counts: Sequence[int], l
     50.0
     """
     remaining = lost
-    total = 0.0
+    total: float = 0
     for size, count in sorted(zip(sizes_mw, counts, strict=True), reverse=True):
         gone = min(remaining, count)
         remaining -= gone

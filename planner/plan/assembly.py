@@ -26,7 +26,7 @@ from planner.optimization.formulation.risk import RiskFigures
 from planner.optimization.formulation.simulated import SimulatedCut
 from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.wording import waived_text
-from planner.optimization.solution.audit_purchases import check_purchases
+from planner.optimization.solution.audit_purchases import broken_rules
 from planner.optimization.solution.costs import CostItem
 from planner.optimization.solution.solving import Solution
 from planner.plan.baseline import baseline_of
@@ -134,7 +134,7 @@ def make_plan(
             columns=solution.columns,
         ),
         **purchase_lines(model, solution.fleet),
-        breaks=tuple(check_purchases(ProblemData(model, (), {}), solution.fleet)),
+        breaks=tuple(broken_rules(model, solution.fleet)),
         cost=cost,
         risk=None if risk is None else risk_record(risk),
         scenarios=scenarios,

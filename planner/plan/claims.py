@@ -6,12 +6,16 @@ import math
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from fractions import Fraction
+from typing import Any, cast
+
+from pydantic import BaseModel
 
 from planner.errors import InputError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.prices import PARTS
 from planner.optimization.formulation.problem import ProblemData
-from planner.optimization.solution.audit_purchases import check_purchases
+from planner.optimization.solution.audit_purchases import broken_rules
 from planner.optimization.solution.costs import purchase_items
 from planner.plan.assembly import cost_lines, purchase_lines
 from planner.plan.consistency import HALF_A_CENT, SUMMED
@@ -24,9 +28,22 @@ from planner.selection import Wanted, select
 OWNED = frozenset({"cooling", *PARTS, "gpus", "regions", "emergency", "measures"})
 
 
-def broken_rules(plan: Plan, model: Model) -> list[str]:
-    """Rules on purchases that a plan breaks in a model."""
-    return list(check_purchases(ProblemData(model, (), {}), plan.fleet(model)))
+def exactly[T](value: T) -> T:
+    """A model, or a part of it, with fractions in place of its decimal numbers.
+
+    >>> exactly((0.1, 3))
+    (Fraction(1, 10), 3)
+    """
+    made: Any = value
+    if isinstance(value, float) and math.isfinite(value):
+        made = Fraction(repr(value))
+    elif isinstance(value, BaseModel):
+        made = value.model_copy(update={name: exactly(inner) for name, inner in value})
+    elif isinstance(value, dict):
+        made = {name: exactly(inner) for name, inner in value.items()}
+    elif isinstance(value, tuple):
+        made = tuple(map(exactly, value))
+    return cast("T", made)
 
 
 def unstated(plan: Plan, broken: Iterable[str]) -> list[str]:
@@ -40,7 +57,7 @@ def false_claims(plan: Plan, model: Model, wanted: Wanted | None) -> list[str]:
 
     Purchases and what they break, figures of lines, cost of owning item by item, scenarios.
     """
-    broken = unstated(plan, broken_rules(plan, model))
+    broken = unstated(plan, broken_rules(model, plan.fleet(model)))
     lines, owned = different_purchases(plan, model), different_owned(plan, model)
     return [*broken, *lines, *owned, *_left_out(plan, model, wanted)]
 

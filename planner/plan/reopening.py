@@ -20,7 +20,8 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.infrastructure.source import is_file, printable
 from planner.optimization.formulation.problem import ProblemData
-from planner.plan.claims import broken_rules, false_claims
+from planner.optimization.solution.audit_purchases import broken_rules
+from planner.plan.claims import false_claims
 from planner.plan.consistency import contradictions, refuse_contradictions
 from planner.plan.files import check_fit, file_of, is_for, stated_plan
 from planner.plan.records import Plan, RoundRecord, SelectionRecord
@@ -236,7 +237,7 @@ def _other_standard(
 
 def _broken(plan: Plan, loaded: LoadedModel, shown: str) -> tuple[str, ...]:
     """A note on the rules on purchases that a plan breaks; none where it keeps all."""
-    broken = broken_rules(plan, loaded.model)
+    broken = broken_rules(loaded.model, plan.fleet(loaded.model))
     if not broken:
         return ()
     more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""

@@ -127,7 +127,7 @@ class ProblemData:
     def draw_per_power(self, limit: PowerLimit, cluster: str) -> float:
         """Power that a cluster draws under a limit for each megawatt of its GPUs."""
         if node("cluster", cluster) not in limit.loads:
-            return 0.0
+            return 0
         return cluster_power_mw_per_mw(self.model, cluster)
 
     @cached_property
@@ -474,6 +474,6 @@ class ProblemData:
         """Heat of a cluster with all GPUs that it can hold at full load, MW."""
         return self.gpu(cluster).power_mw * self.model.clusters[cluster].max_gpus
 
-    def unit_mw(self, plant: str, unit: str, rise_c: float = 0.0) -> float:
+    def unit_mw(self, plant: str, unit: str, rise_c: float = 0) -> float:
         """Capacity of a unit at the design ambient of its region and some degrees above."""
         return unit_mw(self.model, plant, unit, rise_c)

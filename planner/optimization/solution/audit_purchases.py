@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from numbers import Rational
 from typing import Any
 
 import numpy as np
 
+from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet, retirable_blocks, retirable_units
 from planner.infrastructure.graph import independent_plants
 from planner.laws.heat import heat_at_utilisation_mw
 from planner.optimization.formulation.problem import ProblemData
-from planner.optimization.solution.costs import CostItem
+from planner.optimization.solution.costs import CostItem, purchase_items
 from planner.optimization.solution.stage_values import firm_mw
 
 #: Feasibility tolerance of solvers (1e-6 on rows) with room for sums of a few terms.
@@ -22,8 +24,10 @@ ABSOLUTE = 1e-4
 ROUNDED = 2e-10
 
 
-def exceeds(left: float, right: float, size: float = 1.0) -> bool:
+def exceeds(left: float | Rational, right: float | Rational, size: float = 1.0) -> bool:
     """Whether one side may exceed the other by more than the tolerance of solvers, or is no number.
+
+    Fractions and whole numbers have no tolerance: they are compared as they are.
 
     Parameters
     ----------
@@ -31,6 +35,9 @@ def exceeds(left: float, right: float, size: float = 1.0) -> bool:
         Scale of the quantity (`ProblemData.size_rps`, `size_mw`): in units in which all of a model
         is small, so is the tolerance.
     """
+    if isinstance(left, Rational) and isinstance(right, Rational):
+        return bool(left > right)
+    left, right = float(left), float(right)
     room = ABSOLUTE * min(1.0, size) + (RELATIVE - ROUNDED) * max(abs(left), abs(right))
     return not left - right <= room
 
@@ -50,6 +57,12 @@ def worst(left: Any, right: Any, size: float = 1.0) -> tuple[float, float] | Non
     return None if beyond[at] <= 0 else (float(sides[0][at]), float(sides[1][at]))
 
 
+def broken_rules(model: Model, fleet: Fleet) -> list[str]:
+    """Rules on purchases that a fleet breaks, the budget of capital among them."""
+    data = ProblemData(model, (), {})
+    return [*check_purchases(data, fleet), *check_money(data, purchase_items(data, fleet))]
+
+
 def check_purchases(data: ProblemData, fleet: Fleet) -> Iterator[str]:
     """Requirements that a fleet violates: counts, N+k by enumeration, power, policies."""
     yield from _check_gpus(data, fleet)
@@ -65,7 +78,7 @@ def check_purchases(data: ProblemData, fleet: Fleet) -> Iterator[str]:
 def check_money(data: ProblemData, items: Iterable[CostItem]) -> Iterator[str]:
     """Capital within its budget."""
     budget = data.model.policies.capital_budget_usd
-    capital = sum(item.capital_usd for item in items)
+    capital = sum(item.capital_usd for item in items if item.capital_usd)
     if budget is not None and exceeds(capital, budget):
         yield f"capital of {capital:,.0f} USD exceeds {budget:,.0f}"
 
@@ -137,20 +150,19 @@ def _closed(data: ProblemData, fleet: Fleet, region: str) -> bool:
 
 def _full_heat(data: ProblemData, fleet: Fleet, cluster: str) -> float:
     gpu, gpus = data.gpu(cluster), fleet.gpus[cluster]
-    return float(heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, gpus, 1.0))
+    heat: float = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, gpus, 1)
+    return heat
 
 
 def _check_power(data: ProblemData, fleet: Fleet) -> Iterator[str]:
     """Full load and its cooling, by the plants that draw least, are within every power limit."""
     for region, limits in data.normal.power.items():
         for limit in limits:
-            power = 0.0
+            power: float = 0
             for cluster in data.clusters_in(region):
                 plants = data.plants_of(cluster, "primary")
                 mw_per_mw = data.draw_per_power(limit, cluster)
-                mw_per_mw += min(
-                    (data.draw_per_heat(limit, plant) for plant in plants), default=0.0
-                )
+                mw_per_mw += min((data.draw_per_heat(limit, plant) for plant in plants), default=0)
                 power += mw_per_mw * _full_heat(data, fleet, cluster)
             if exceeds(power, limit.mw, data.size_mw):
                 what = ", ".join(limit.feeds) or region
