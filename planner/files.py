@@ -150,27 +150,26 @@ def write_folder(
         raise OutputError(folder, error) from error
 
 
-def strange_files(path: Path) -> Iterator[str]:
-    """Files that are not those written together with one of them (`write_folder`).
+def strange_files(path: Path) -> dict[str, str]:
+    """Files, by name, that are not those written together with one of them (`write_folder`).
 
     Parameters
     ----------
     path
         One of them; nothing is known of it where its folder has no list of hashes or not its name.
     """
-    sums = path.parent / SUMS
+    sums, strange = path.parent / SUMS, dict[str, str]()
     if not sums.is_file():
-        return
+        return strange
     lines = read_bytes(sums, str(sums)).decode("utf-8", "replace").splitlines()
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    if path.name not in listed:
-        return
-    for name, digest in listed.items():
+    for name, digest in listed.items() if path.name in listed else ():
         file = path.parent / PurePath(name).name
         if not file.is_file():
-            yield f"{file} is missing"
+            strange[name] = f"{file} is missing"
         elif sha256(read_bytes(file, str(file))).hexdigest() != digest:
-            yield f"{file} is not the file that was written"
+            strange[name] = f"{file} is not the file that was written"
+    return strange
 
 
 @contextmanager

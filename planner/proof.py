@@ -138,7 +138,7 @@ def prove(
 
 def unchanged(path: Path) -> Check:
     """Whether the files beside a plan, or a roadmap, are those that were written with it."""
-    return Check("files are those that were written", tuple(strange_files(path)))
+    return Check("files are those that were written", tuple(strange_files(path).values()))
 
 
 def _changed(opened: Reopened) -> tuple[str, ...]:

@@ -56,8 +56,10 @@ def derated_mw(
     >>> derated_mw(10.0, 47.0, 35.0, 0.01, 46.0)
     0.0
     """
-    share: float = derated_share(ambient_c, reference_ambient_c, derating_per_c, cutout_ambient_c)
-    return capacity_mw * share
+    share = derated_share(ambient_c, reference_ambient_c, derating_per_c, cutout_ambient_c)
+    # Fractions stay what they are.
+    plain: float = share.item() if isinstance(share, np.generic) else share
+    return capacity_mw * plain
 
 
 @compilable

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from planner.errors import InputError, Problem
+from planner.files import SUMS, strange_files
 from planner.infrastructure.source import printable
 from planner.plan.records import CoolingLine, GpuLine, Plan, counts
 
@@ -45,6 +47,22 @@ def refuse_contradictions(
     problems = [Problem(shown, 0, 0, "", f"{what}: {printable(text)}") for text in found]
     if problems:
         raise ContradictionError(problems)
+
+
+def refuse_changed(path: Path) -> tuple[str, ...]:
+    """Refuse a file that is not the one written with its folder's hashes; notes on others of them.
+
+    Raises
+    ------
+    ContradictionError
+        If it is another: what it states was never worked out.
+    """
+    strange = strange_files(path)
+    if path.name in strange:
+        message = f"is not the file that was written: {SUMS} has another hash. If the change was "
+        message += f"meant, remove {SUMS}; `plan verify` says what is not so"
+        raise ContradictionError.single(str(path), message)
+    return tuple(strange.values())
 
 
 def contradictions(plan: Plan) -> list[str]:

@@ -26,7 +26,7 @@ from planner.infrastructure.source import (
     printable,
 )
 from planner.json_text import json_text
-from planner.plan.consistency import contradictions, refuse_contradictions
+from planner.plan.consistency import contradictions, refuse_changed, refuse_contradictions
 from planner.plan.earlier_versions import stating_its_round
 from planner.plan.records import CoolingLine, GpuLine, Plan, Record
 
@@ -58,6 +58,7 @@ def parse_plan(path: Path) -> Plan:
     """
     plan = stated_plan(path)
     refuse_contradictions(contradictions(plan), str(file_of(path)))
+    refuse_changed(file_of(path))
     return plan
 
 
@@ -126,6 +127,7 @@ def read_plan(path: Path, loaded: LoadedModel) -> Plan:
     plan = stated_plan(path)
     check_fit(plan, loaded, str(path))
     refuse_contradictions(contradictions(plan), str(path))
+    refuse_changed(file_of(path))
     return plan
 
 

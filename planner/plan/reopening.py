@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import InputError
-from planner.files import strange_files
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
@@ -22,7 +21,7 @@ from planner.infrastructure.source import is_file, printable
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.audit_purchases import broken_rules
 from planner.plan.claims import false_claims
-from planner.plan.consistency import contradictions, refuse_contradictions
+from planner.plan.consistency import contradictions, refuse_changed, refuse_contradictions
 from planner.plan.files import check_fit, file_of, is_for, stated_plan
 from planner.plan.records import Plan, RoundRecord, SelectionRecord
 from planner.scenarios.standard import weaker
@@ -188,10 +187,11 @@ def reopen(
     check_fit(plan, loaded, place)
     if not isinstance(source, Plan):
         refuse_contradictions(contradictions(plan), place)
-        notes += tuple(strange_files(Path(place)))
     if fresh:
         told = false_claims(plan, loaded.model, wanted_by(plan))
         refuse_contradictions(told, place, "contradicts its model")
+    if not isinstance(source, Plan):
+        notes += refuse_changed(Path(place))
     notes += _broken(plan, loaded, shown)
     if judged and loaded.file is not None and _standard_of(plan):
         made, loaded = loaded, _load(loaded.file, _without_standard(plan), own)

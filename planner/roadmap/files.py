@@ -13,7 +13,7 @@ from planner.files import read_bytes
 from planner.infrastructure.complaints import complain
 from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.source import Document, SourcePosition
-from planner.plan.consistency import contradictions, refuse_contradictions
+from planner.plan.consistency import contradictions, refuse_changed, refuse_contradictions
 from planner.plan.files import csv_text, located, placed, write_plan, write_texts
 from planner.roadmap.consistency import roadmap_contradictions
 from planner.roadmap.items import items_of
@@ -72,6 +72,7 @@ def parse_roadmap(path: Path) -> Roadmap:
     for name, plan in roadmap.plans.items():
         refuse_contradictions(contradictions(plan), f"{path}, plan of {name}")
     refuse_contradictions(roadmap_contradictions(roadmap), str(path))
+    refuse_changed(path / FILE if path.is_dir() else path)
     return roadmap
 
 

@@ -42,6 +42,7 @@ def changed(folder: Path, target: Path, **parts: object) -> Path:
     shutil.copytree(folder, target)
     data = json.loads((target / "plan.json").read_text(encoding="utf-8"))
     (target / "plan.json").write_text(json.dumps(data | parts), encoding="utf-8")
+    (target / "SHA256SUMS").unlink()  # as whoever means the change
     return target
 
 

@@ -62,6 +62,7 @@ def changed(folder: Path, target: Path, change: Any) -> Path:
     same = data["model"]["sha256"] == made_for
     text = json.dumps(restated(data) if same else restated(data, None))
     (target / "plan.json").write_text(text, encoding="utf-8")
+    (target / "SHA256SUMS").unlink()  # as whoever means the change
     return target
 
 

@@ -190,6 +190,24 @@ def test_a_changed_table_beside_a_plan_is_named(plan, tiny_plan, tmp_path):
     assert "cost.csv is not the file" in plan("graph", "--plan", folder).err
 
 
+def reworded(data: Data) -> None:
+    """A change that contradicts nothing."""
+    data["created"] = "2020-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "command", [("graph", "--plan"), ("explain", "--quick"), ("optimize", "tiny", "--from")]
+)
+def test_a_plan_that_is_not_the_file_written_is_refused(plan, tiny_plan, tmp_path, command):
+    folder = edited(tiny_plan, tmp_path / "out", reworded)
+    ran = plan(*command, folder)
+    assert ran.code == 2
+    assert "is not the file that was written" in " ".join(ran.err.split())
+    if command[0] == "graph":
+        (folder / "SHA256SUMS").unlink()
+        assert plan(*command, folder).code == 0
+
+
 def test_a_model_that_has_changed_is_named(plan, tiny_plan, tmp_path):
     model = tmp_path / "tiny.yaml"
     model.write_text("extends: tiny\nzones: {west-users: {demand_rps: 601}}\n", encoding="utf-8")

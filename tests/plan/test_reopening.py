@@ -68,6 +68,7 @@ def change(folder: Path, function: Callable[[dict[str, Any]], Any]) -> Path:
     data = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     function(data)
     (folder / "plan.json").write_text(json.dumps(data), encoding="utf-8")
+    (folder / "SHA256SUMS").unlink(missing_ok=True)  # as whoever means the change
     return folder
 
 
