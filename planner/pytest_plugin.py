@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,6 +66,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Scenario sets, separated by commas, as in `plan simulate --scenarios`: n-1,n-2 "
         "(repeatable). Default: those of the plan, or of the model.",
     )
+    group.addoption(
+        "--plan-extends-outside",
+        dest="planner_extends_outside",
+        action="store_true",
+        help="Read what a model extends also where it is not below the folder of the model.",
+    )
     parser.addini("plan_model", "As --plan-model; a path is relative to the ini file.", default="")
     parser.addini("plan_file", "As --plan; a path is relative to the ini file.", default="")
     parser.addini("plan_scenarios", "As --plan-scenarios.", type="args", default=[])
@@ -73,6 +80,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options; register the markers if a model or plan is given."""
     config.stash[_options_key] = None
+    if config.getoption("planner_extends_outside", False):
+        from planner.infrastructure.loading import extending_outside
+
+        stack = ExitStack()
+        stack.enter_context(extending_outside())
+        config.add_cleanup(stack.close)
     workerinput: dict[str, Any] | None = getattr(config, "workerinput", None)
     if workerinput is not None:
         record = workerinput.get(WORKER_KEY)

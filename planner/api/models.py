@@ -148,7 +148,9 @@ class PlannerModel(Shown, LoadedModel):
 
 
 def load_model(
-    reference: str | Path, overrides: Mapping[str, object] | Iterable[str] = ()
+    reference: str | Path,
+    overrides: Mapping[str, object] | Iterable[str] = (),
+    extends_outside: bool = False,
 ) -> PlannerModel:
     """Load and validate a model.
 
@@ -158,6 +160,8 @@ def load_model(
         Path of a model file, or the name of a shipped model.
     overrides
         Values to change by path, ``{"finance.discount_rate": 0.1}``, or texts ``path=value``.
+    extends_outside
+        Whether it may extend files that are not below its folder.
 
     Raises
     ------
@@ -171,7 +175,8 @@ def load_model(
     >>> load_model("tiny", {"finance.discount_rate": 0.1}).finance.discount_rate
     0.1
     """
-    return as_planner_model(loading.load_model(reference, settings(overrides)))
+    with loading.extending_outside(extends_outside):
+        return as_planner_model(loading.load_model(reference, settings(overrides)))
 
 
 def settings(overrides: Mapping[str, object] | Iterable[str]) -> tuple[str, ...]:

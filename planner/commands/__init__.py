@@ -139,10 +139,9 @@ class LazyGroup(click.Group):
 def cli(context: click.Context, extends_outside: bool) -> None:
     """Cheapest resilience plans for AI platforms, proven and simulated."""
     if extends_outside:
-        from planner.infrastructure.loading import EXTENDS_OUTSIDE
+        from planner.infrastructure.loading import extending_outside
 
-        token = EXTENDS_OUTSIDE.set(True)
-        context.call_on_close(lambda: EXTENDS_OUTSIDE.reset(token))
+        context.with_resource(extending_outside())
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 

@@ -21,7 +21,7 @@ from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED
     epilog=examples(
         "plan verify out",
         "plan verify out my-model.yaml --json",
-        "plan verify out/roadmap.json",
+        "plan verify years/roadmap.json",
     ),
 )
 @click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path))

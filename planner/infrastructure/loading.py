@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,10 +52,23 @@ from planner.infrastructure.source import (
 from planner.infrastructure.tables import csv_grid, read_entries, read_series
 
 MOST_ANCESTORS = 20
+#: What every plan and roadmap states and no model, and what to do with one.
+OF_PLANS = frozenset({"schema_version", "versions", "created"})
+AS_A_PLAN = "give it as PLAN, or with --plan where a command takes a model first"
 #: Whether models may extend files that are not below their folder.
 EXTENDS_OUTSIDE = ContextVar("extends outside", default=False)
 #: What was expected, by regular expression of a text field.
 PATTERNS = {MONTH_PATTERN: "a month like 2026-01"}
+
+
+@contextmanager
+def extending_outside(allowed: bool = True) -> Iterator[None]:
+    """Let models that are loaded inside extend any file, where that is allowed."""
+    token = EXTENDS_OUTSIDE.set(allowed or EXTENDS_OUTSIDE.get())
+    try:
+        yield
+    finally:
+        EXTENDS_OUTSIDE.reset(token)
 
 
 @dataclass(frozen=True)
@@ -247,6 +260,8 @@ def find_file(reference: str | Path, shipped: Mapping[str, Path], kind: str) -> 
     with suppress(OSError, ValueError):
         if path.is_dir():
             what = "is a directory; expected a file"
+            if any((path / name).is_file() for name in ("plan.json", "roadmap.json")):
+                what = f"is the folder of a plan or roadmap: {AS_A_PLAN}"
     raise InputError.single(printable(wanted), f"{what}; {known}")
 
 
@@ -267,6 +282,8 @@ def _read_whole(
     resolved = path.resolve()
     shown = str(path)
     document = parse_yaml(read_bytes(path, shown), shown)
+    if document.data.keys() >= OF_PLANS:
+        raise InputError.single(shown, f"is a plan or roadmap, and no model: {AS_A_PLAN}")
     _read_tables(document, path)
     if "extends" not in document.data:
         return document

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
@@ -216,6 +217,15 @@ class TestFiles:
     def test_directory(self, tmp_path):
         with pytest.raises(InputError, match="is a directory; expected a file"):
             load_model(tmp_path)
+
+    @pytest.mark.parametrize("name", ["plan.json", "roadmap.json"])
+    def test_a_plan_is_no_model(self, tmp_path, name):
+        data = {"schema_version": 1, "versions": {}, "created": "", "cost": {}, "npv_usd": 1.0}
+        (tmp_path / name).write_text(json.dumps(data))
+        for given in (tmp_path, tmp_path / name):
+            with pytest.raises(InputError, match="a plan or roadmap") as caught:
+                load_model(given)
+            assert len(caught.value.problems) == 1
 
     def test_a_directory_does_not_hide_a_shipped_model(self, tmp_path, monkeypatch):
         (tmp_path / "tiny").mkdir()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+import planner
 from planner.errors import InputError
 from planner.infrastructure import loading
 from planner.infrastructure.catalogue import catalogue
 from planner.infrastructure.entities import Model
-from planner.infrastructure.loading import EXTENDS_OUTSIDE, LoadedModel, load_model
+from planner.infrastructure.loading import LoadedModel, extending_outside, load_model
 
 MINIMAL = """\
 regions:
@@ -90,9 +91,11 @@ class TestExtends:
         with pytest.raises(InputError, match="outside of the folder of the model") as caught:
             load_model(path)
         assert caught.value.problems[0].line == 1
-        token = EXTENDS_OUTSIDE.set(True)
-        assert list(load_model(path).model.regions) == ["a", "b"]
-        EXTENDS_OUTSIDE.reset(token)
+        with extending_outside():
+            assert list(load_model(path).model.regions) == ["a", "b"]
+        assert list(planner.load_model(path, extends_outside=True).regions) == ["a", "b"]
+        with pytest.raises(InputError, match="outside of the folder of the model"):
+            planner.load_model(path)
 
     def test_shapes_and_climates_of_the_catalogue_count_in_the_hash(self, monkeypatch):
         before = load_model("hyperscaler-12").sha256

@@ -19,7 +19,7 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.infeasibility.second_look import confirm_no_plan, least_missed
-from planner.optimization.solution import solving
+from planner.optimization.solution import solvers, solving
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import (
@@ -379,6 +379,22 @@ class TestWhatASolverReturns:
             with pytest.raises(SolverError, match=message):
                 solve(programme_of(tiny.model), EXACT)
 
+    def test_a_cbc_that_does_nothing_is_given_up(self, tiny, tmp_path, monkeypatch) -> None:
+        """Without any time limit; one that works has all the time that it needs."""
+        monkeypatch.setattr(solvers, "IDLE_SECONDS", 0.5)
+        idle, busy = tmp_path / "idle", tmp_path / "busy"
+        idle.write_text("#!/bin/sh\nexec sleep 60\n")
+        busy.write_text(
+            "#!/bin/sh\nend=$(($(date +%s) + 2))\nwhile [ $(date +%s) -lt $end ]; do :; done\n"
+        )
+        for script, message in ((idle, "has done nothing"), (busy, "wrote no solution file")):
+            script.chmod(0o755)
+            cbc = solving.Cbc(msg=False)
+            cbc.path = str(script)
+            monkeypatch.setattr(solving, "make_solver", lambda *_, cbc=cbc: cbc)
+            with pytest.raises(SolverError, match=message):
+                solve(programme_of(tiny.model), EXACT)
+
     def test_a_solver_is_not_believed_that_there_is_no_plan(self, tiny) -> None:
         data = ProblemData(tiny.model, all_scenarios(tiny.model), {})
         with pytest.raises(SolverError, match="cannot be trusted"):
@@ -387,7 +403,11 @@ class TestWhatASolverReturns:
             confirm_no_plan(data, ("surge",), EXACT)
         poor = tiny.model.policies.replace(capital_budget_usd=1.0)
         model = tiny.model.replace(policies=poor)
-        confirm_no_plan(ProblemData(model, all_scenarios(model), {}), (), EXACT)
+        in_parts = SolverSettings(gap=0.0, method="decomposed")
+        for settings in (EXACT, in_parts):
+            confirm_no_plan(ProblemData(model, all_scenarios(model), {}), (), settings)
+        with pytest.raises(SolverError, match="cannot be trusted"):
+            confirm_no_plan(data, (), in_parts)
 
     def test_what_has_to_be_missed_is_known_for_whole_numbers_too(self) -> None:
         problem = Problem()

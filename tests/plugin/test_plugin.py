@@ -492,6 +492,14 @@ def test_a_stranger_runs_scenarios_in_several_processes(stranger: Path) -> None:
     assert len(found) == 11
 
 
+def test_a_parent_outside_is_read_where_that_is_allowed(run, pytester: pytest.Pytester) -> None:
+    pytester.mkdir("inside").joinpath("model.yaml").write_text("extends: ../prod.yaml\n", "utf-8")
+    asked = ("--plan-model", "inside/model.yaml", "--collect-only", "-q")
+    assert "is outside of the folder" in str(run(*asked).stderr)
+    assert run(*asked, "--plan-extends-outside").ret == 0
+    assert run(*asked).ret != 0
+
+
 @pytest.mark.parametrize("example", ["github-actions.yml", "gitlab-ci.yml"])
 def test_the_commands_of_the_examples_run(
     run, pytester: pytest.Pytester, prod: Path, example: str

@@ -45,10 +45,10 @@ def confirm_no_plan(data: ProblemData, suspects: Sequence[str], settings: Solver
     SolverError
         If nothing need be missed.
     """
-    if not suspects and decomposes(data, settings):
-        return  # a programme too large to be looked at whole
+    # In parts, where no scenario is to blame, purchases alone leave none.
+    apart = bool(suspects) or decomposes(data, settings)
     for names in dict.fromkeys((tuple(suspects[:1]), tuple(suspects))):
-        problem = build(data.part(names) if names else data).problem
+        problem = build(data.part(names) if apart else data).problem
         for whole in (False, True):
             missed = least_missed(problem, settings, whole)
             if missed is None or missed > MISSED:

@@ -42,6 +42,8 @@ from planner.optimization.solution.watching import (
 AGAIN_SECONDS = 0.3
 #: Seconds that CBC has to end with a plan, and to write it once it says that it is done.
 PLAN_SECONDS, WRITING_SECONDS = 3.0, 10.0
+#: Seconds without a moment of processor time after which CBC is hanging, limit or no limit.
+IDLE_SECONDS = 120.0
 #: What CBC prints when it has a plan, and when it is done.
 PLAN = re.compile("Integer solution of|MIPStart provided solution")
 DONE = "Result - "
@@ -258,13 +260,20 @@ class Cbc(pulp.COIN_CMD):
 
     def _wait(self, process: subprocess.Popen[bytes], log: Path) -> Cause | None:
         """Wait until CBC ends, or for as long as it may take; why it is given up, if it is."""
-        told = -AGAIN_SECONDS
+        told, idle = -AGAIN_SECONDS, 0.0
+        worked: float | None = None
         patience = Patience(self.stop, self.timeLimit)
         while True:
             try:
                 process.wait(LOOK_SECONDS)
             except subprocess.TimeoutExpired:
-                cause = patience.cause()
+                cause, spent = patience.cause(), _processor_seconds(process.pid)
+                # Counted in looks, not by the clock, which goes on while all of this is suspended.
+                idle = 0.0 if spent is None or spent != worked else idle + LOOK_SECONDS
+                worked = spent
+                if idle > IDLE_SECONDS:
+                    message = f"{self.path} has done nothing for {IDLE_SECONDS:.0f} s"
+                    raise pulp.PulpSolverError(message) from None
                 if cause is None:
                     continue
                 text = log.read_text(encoding="utf-8", errors="replace")
@@ -281,6 +290,15 @@ def _ended_with_this_process() -> tuple[str, ...]:
     """How to begin a command that is to end when this process is killed, where that can be said."""
     found = shutil.which("setpriv") if sys.platform == "linux" else None
     return (found, "--pdeathsig", "KILL") if found else ()
+
+
+def _processor_seconds(pid: int) -> float | None:
+    """What a process has worked so far, with its children; None where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def _grace(log: str) -> float:
