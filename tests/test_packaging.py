@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -51,8 +53,25 @@ def test_wheel_ships_models_and_datasets_as_private_data(wheel: Path) -> None:
     assert "planner/datasets/gpus.csv" in names
     assert {f"planner/starter/{file}" for file in STARTER.values()} <= set(names)
     assert "planner/datasets/incidents/chatgpt-2023/figures.csv" in names
+    assert "planner/datasets/SOURCES.md" in names
+    assert not [name for name in names if "test" in name and not name.startswith("planner/")]
     top_level = {name.split("/")[0] for name in names}
     assert {name for name in top_level if not name.endswith(".dist-info")} == {"planner"}
+
+
+def test_wheel_has_every_module_and_nothing_that_is_none(wheel: Path) -> None:
+    """A package that nobody added to the list of pyproject.toml would be missing."""
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    modules = {
+        path.relative_to(CHECKOUT).as_posix() for path in (CHECKOUT / "planner").rglob("*.py")
+    }
+    assert {name for name in names if name.endswith(".py")} == modules
+    kinds = {".py", ".typed", ".yaml", ".csv", ".md", ".txt"}
+    odd = [name for name in names if Path(name).suffix not in kinds and "/assets/" not in name]
+    assert not odd
+    (record,) = (n for n in zipfile.ZipFile(wheel).namelist() if n.endswith(".dist-info/RECORD"))
+    text = zipfile.ZipFile(wheel).read(record).decode()
+    assert text.count("sha256=") == len(text.splitlines()) - 1  # all but itself
 
 
 def test_wheel_works_from_another_folder(wheel: Path, tmp_path: Path) -> None:
@@ -87,12 +106,22 @@ def test_launcher_of_the_checkout_works_from_another_folder(tmp_path: Path) -> N
 
 
 #: Programs that judge the code, of which only the newest versions are asked.
-LINTERS = {"build", "import-linter", "mypy", "pandas-stubs", "ruff", "types-networkx"}
+LINTERS = {
+    "build",
+    "cyclonedx-bom",
+    "pip-audit",
+    "uv",
+    "import-linter",
+    "mypy",
+    "pandas-stubs",
+    "ruff",
+    "types-networkx",
+}
 
 
 def _pinned(name: str) -> dict[str, Requirement]:
     lines = (CHECKOUT / "constraints" / name).read_text().splitlines()
-    found = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    found = [Requirement(line.removesuffix(" \\")) for line in lines if line[:1] not in "# "]
     return {canonicalize_name(one.name): one for one in found}
 
 
@@ -122,6 +151,29 @@ def test_lowest_constraints_are_the_lower_bounds_of_the_project() -> None:
     lowest = {name: {Version(_version(pin))} for name, pin in _pinned("lowest.txt").items()}
 
     assert lowest == bounds
+
+
+def test_every_locked_file_has_a_hash_and_no_place() -> None:
+    """Whoever serves the files, they are these."""
+    text = (CHECKOUT / "constraints" / "locked.txt").read_text()
+    pins = [pin for pin in text.split("\n") if "==" in pin]
+    assert len(pins) == len(_pinned("locked.txt")) > 100
+    assert all(pin.endswith(" \\") for pin in pins)
+    hashes = [line for line in text.split("\n") if line.startswith("    ")]
+    assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in hashes)
+    assert not re.search("https?:|file:|index-url|find-links", text)
+
+
+def test_licences_are_those_of_what_is_installed() -> None:
+    """`python docs/licences.py` writes the page anew."""
+    spec = importlib.util.spec_from_file_location("licences", CHECKOUT / "docs" / "licences.py")
+    assert spec is not None and spec.loader is not None
+    licences = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(licences)
+    stated = licences.listed((CHECKOUT / "docs" / "licences.md").read_text("utf-8"))
+    found = {name: licence for name, (licence, _) in licences.needed().items()}
+    assert stated == found
+    assert not [name for name, licence in stated.items() if "GPL" in licence]
 
 
 def test_locked_versions_are_within_what_the_project_promises() -> None:

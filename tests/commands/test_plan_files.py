@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -12,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import often
+from support import CHECKOUT, often
 
 from planner import files
 from planner.errors import InputError, OutputError
@@ -159,6 +162,19 @@ class TestWriting:
         del first["timing.json"], second["timing.json"]
         assert first == second
         assert json.loads(first["plan.json"])["created"] == "2023-11-14T22:13:20+00:00"
+
+    def test_the_order_of_hashes_changes_nothing(self, tmp_path):
+        command = [sys.executable, str(CHECKOUT / "cli.py"), "optimize", "tiny", "-q"]
+        command += ["--set", "simulation.horizon_minutes=180", "-o"]
+        made = {}
+        for seed in ("0", "1", "random"):
+            salted = os.environ | {"PYTHONHASHSEED": seed, "SOURCE_DATE_EPOCH": "1700000000"}
+            out = subprocess.DEVNULL
+            made[seed] = subprocess.Popen([*command, tmp_path / seed], env=salted, stdout=out)
+        assert [process.wait(timeout=240) for process in made.values()] == [0, 0, 0]
+        sums = {seed: (tmp_path / seed / "SHA256SUMS").read_text("utf-8") for seed in made}
+        assert "plan.json" in sums["0"]
+        assert sums["0"] == sums["1"] == sums["random"]
 
     @pytest.mark.parametrize("epoch", ["yesterday", "1e9", "9" * 30])
     def test_a_time_of_creation_that_is_none_is_refused_at_the_start(
