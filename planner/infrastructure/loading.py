@@ -256,13 +256,13 @@ def find_file(reference: str | Path, shipped: Mapping[str, Path], kind: str) -> 
     if wanted in shipped:
         return shipped[wanted]
     known = f"shipped are {', '.join(sorted(shipped))}{nearest(wanted, shipped, 3)}"
-    what = f"no such file or shipped {kind}"
+    what = f"no such file or shipped {kind}; {known}"
     with suppress(OSError, ValueError):
         if path.is_dir():
-            what = "is a directory; expected a file"
+            what = f"is a directory; expected a file; {known}"
             if any((path / name).is_file() for name in ("plan.json", "roadmap.json")):
                 what = f"is the folder of a plan or roadmap: {AS_A_PLAN}"
-    raise InputError.single(printable(wanted), f"{what}; {known}")
+    raise InputError.single(printable(wanted), what)
 
 
 def _with_ancestors(
