@@ -66,11 +66,14 @@ def complain(
     patterns
         What was expected, by regular expression of a text field.
     """
-    for detail in error.errors(include_url=False):
-        path = _existing_path(document, detail["loc"])
-        if not _already_said(document, path, detail):
-            suffix, message = _sentence(path, detail, root, patterns)
-            document.complain((*path, *suffix), message)
+    for all_of_them in (False, True):
+        for detail in error.errors(include_url=False):
+            path = _existing_path(document, detail["loc"])
+            if all_of_them or not _already_said(document, path, detail):
+                suffix, message = _sentence(path, detail, root, patterns)
+                document.complain((*path, *suffix), message)
+        if document.problems:
+            return
 
 
 def _already_said(document: Document, path: Path_, detail: ErrorDetails) -> bool:
@@ -82,7 +85,8 @@ def _already_said(document: Document, path: Path_, detail: ErrorDetails) -> bool
     if kind == "too_short":  # its entries are wrong
         return isinstance(value, list | dict) and bool(value)
     # The name of an entity is its key, and a problem of that.
-    return kind != "extra_forbidden" and path[2:] == ("name",) and path[1] == value
+    is_key = path[2:] == ("name",) and isinstance(value, str) and path[1] == value
+    return is_key and kind != "extra_forbidden"
 
 
 def _sentence(

@@ -25,7 +25,11 @@ def roadmap_contradictions(roadmap: Roadmap) -> Iterator[str]:
         yield f"cash_flows: there is no node {sorted(unknown)[0]}"
         return
     likely = {name: node.probability for name, node in nodes.items()}
-    value = present_value(roadmap.cash_flows, likely, roadmap.horizon.discount_rate)
+    try:
+        value = present_value(roadmap.cash_flows, likely, roadmap.horizon.discount_rate)
+    except ArithmeticError:
+        yield "cash_flows: amounts or months are beyond all reckoning"
+        return
     moved = sum(abs(flow.usd) for flow in roadmap.cash_flows)
     room = HALF_A_CENT * (len(roadmap.cash_flows) + 2) + SUMMED * moved
     if abs(value - roadmap.npv_usd) > room:

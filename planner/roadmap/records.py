@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -33,7 +33,7 @@ class HorizonRecord(Record):
     start: str
     months: int
     periods: int
-    discount_rate: float
+    discount_rate: Annotated[float, Field(ge=0, lt=1)]
     paths: tuple[PathRecord, ...] = ()
 
 

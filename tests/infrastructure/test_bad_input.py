@@ -6,15 +6,17 @@ import json
 from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import BaseModel, Field, ValidationError
 
 from planner import files
 from planner.errors import InputError
 from planner.infrastructure.checks import EVENT_SECTIONS, REFERENCES
+from planner.infrastructure.complaints import complain
 from planner.infrastructure.loading import load_model
-from planner.infrastructure.source import parse_yaml
+from planner.infrastructure.source import Document, SourcePosition, parse_yaml
 
 MINIMAL = """\
 regions:
@@ -202,6 +204,27 @@ def test_a_dangling_name_of_an_event_is_reported(everything, complaints, kind):
 def test_every_kind_of_event_is_used(everything):
     kinds = {event["kind"] for event in everything["scenarios"]["many"]["events"]}
     assert kinds == {*EVENT_SECTIONS, "units", "largest-units", "provider", "sag", "heat", "surge"}
+
+
+class _Part(BaseModel):
+    name: str
+
+
+class _Whole(BaseModel):
+    parts: tuple[_Part, ...] = ()
+    pair: Annotated[tuple[int, ...], Field(min_length=2)] = (1, 2)
+
+
+@pytest.mark.parametrize(
+    "data", [{"parts": [{"name": 0}]}, {"parts": [{"name": "a"}, {"name": True}]}, {"pair": [1]}]
+)
+def test_what_is_refused_has_a_reason(data):
+    """Also where the reason looks like one that something else gives."""
+    document = Document(data, {(): SourcePosition("file")})
+    with pytest.raises(ValidationError) as caught:
+        _Whole.model_validate(data, strict=True)
+    complain(document, caught.value, _Whole)
+    assert document.problems
 
 
 class TestFiles:

@@ -18,6 +18,7 @@ from planner import (
 )
 from planner.infrastructure.loading import load_model as load
 from planner.plan.reopening import reopen
+from planner.roadmap.consistency import roadmap_contradictions
 
 
 def test_tables_say_what_the_records_say(ordered: OrderPlan) -> None:
@@ -92,3 +93,13 @@ def test_no_roadmap_says_why() -> None:
         plan_roadmap(poor, delays=0)
     assert "2026" in "".join(caught.value.reason.lines())
     assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("change", [{"month": 10**7}, {"usd": 1.7e308}])
+def test_amounts_beyond_all_reckoning_are_a_contradiction(
+    ordered: OrderPlan, change: dict[str, float]
+) -> None:
+    flows = ordered.roadmap.cash_flows
+    odd = (*flows, *(flow.model_copy(update=change) for flow in flows[:3]))
+    roadmap = ordered.roadmap.model_copy(update={"cash_flows": odd})
+    assert any("beyond all reckoning" in text for text in roadmap_contradictions(roadmap))
