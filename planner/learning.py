@@ -2,10 +2,11 @@
 
 A breach belongs to a scenario and to a tier (and zone), a cluster or the budget, and has an amount.
 For each purchase the scenario is simulated with one more of it, and again with as many as that
-promises to be enough; what the breach loses by one more, the larger of the two, is what the
-programme reckons with: a cut ``Σ_p share_p·(n_p − bought_p) ≥ 1`` on purchases alone. Where what is
-short is convex in the purchases no survivor violates it (Kelley, 1960), and the next plan that
-fails adds a cut of its own.
+promises to be enough, or with fewer where several together do more than each by itself; the most
+that the breach loses by one more of these is what the programme reckons with: a cut
+``Σ_p share_p·(n_p − bought_p) ≥ 1`` on purchases alone. Where what is short is convex in the
+purchases no survivor violates it (Kelley, 1960), and the next plan that fails adds a cut of its
+own.
 """
 
 from __future__ import annotations
@@ -92,6 +93,11 @@ class _Tries:
                 continue
             enough = min(math.ceil(amount / slope * (1 - 1e-9)), self._room(place))
             best = max(slope, self._slope(place, enough, breach, amount))
+            low, high = 1, enough if best > slope else 1
+            while high - low > 1:  # several together do more than each by itself: how few do most
+                middle = (low + high) // 2
+                now = self._slope(place, middle, breach, amount)
+                low, high, best = (low, middle, now) if now >= best else (middle, high, best)
             key = self.judged.keys[place]
             gains.append(Gain(*key, self.judged.net(self.counts)[key], best / amount))
         if not gains:

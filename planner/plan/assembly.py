@@ -245,7 +245,7 @@ def margin_records(margins: Mapping[str, Margin]) -> tuple[MarginRecord, ...]:
 
 
 def waived_records(data: ProblemData) -> tuple[WaivedRecord, ...]:
-    """Rows that the programme of a round waived, as lines of a plan."""
+    """Rows of scenarios that the programme of a round waived, as lines of a plan."""
     return tuple(
         WaivedRecord(
             family=family,
@@ -255,6 +255,7 @@ def waived_records(data: ProblemData) -> tuple[WaivedRecord, ...]:
             text=waived_text((family, subject, scenario)),
         )
         for (family, subject, scenario), amount in sorted(data.waived.items())
+        if scenario
     )
 
 

@@ -405,6 +405,9 @@ class Plan(Record):
         period of a roadmap that no order reaches, what exists.
     round
         Number of the round whose purchases these are; None for what no round of the loop made.
+    of_roadmap
+        Node of the roadmap that it is part of: other nodes have to do with what it has, and it
+        claims no recourse where no order reached it in time; None for a plan by itself.
     """
 
     schema_version: Literal[1] = 1
@@ -427,6 +430,7 @@ class Plan(Record):
     scenarios: tuple[ScenarioLine, ...]
     verification: Verification
     round: int | None = None
+    of_roadmap: str | None = None
 
     @property
     def made_in(self) -> RoundRecord | None:

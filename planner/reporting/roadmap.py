@@ -181,8 +181,8 @@ def summary(roadmap: Roadmap) -> list[str]:
     """What it costs, how near to the least that is, and what its paths are worth."""
     gap = percent(roadmap.gap, 3)
     lines = [
-        f"Net present value of all costs {money(roadmap.npv_usd)}; no roadmap costs less than "
-        f"{money(roadmap.bound_usd)} (gap {gap})"
+        f"Net present value of all costs {money(roadmap.npv_usd)}; none that survives costs less "
+        f"than {money(roadmap.bound_usd)} (gap {gap})"
     ]
     values = roadmap.value_of_paths
     about = " about" if values is not None and values.estimated else ""

@@ -12,13 +12,14 @@ from planner.laws.money import HOURS_PER_YEAR
 from planner.laws.traffic import serving_rps
 from planner.optimization.infeasibility.wording import amount_text
 from planner.optimization.solution.settings import SolverSettings
-from planner.plan.assembly import Origin, make_plan, margin_records, now, to_cents, versions
-from planner.plan.records import ModelReference, Plan, RoundRecord, SolverRecord
+from planner.plan.assembly import now, to_cents, versions
+from planner.plan.records import ModelReference, Plan, SolverRecord
 from planner.plan.reopening import recorded
 from planner.roadmap.cash import cash_flows
 from planner.roadmap.items import UNITS
-from planner.roadmap.planning import NodeOutcome, RoadmapResult, gap_of
-from planner.roadmap.programme import OrderKey, capital_by_year
+from planner.roadmap.planning import RoadmapResult
+from planner.roadmap.pricing import NodeOutcome, gap_of
+from planner.roadmap.programme import NodeProgramme, OrderKey, capital_by_year
 from planner.roadmap.records import (
     BudgetRecord,
     CapacityRecord,
@@ -32,6 +33,7 @@ from planner.roadmap.records import (
     ShortfallRecord,
 )
 from planner.roadmap.tree import leaves, line_of
+from planner.rounds import LoopResult
 from planner.scenarios.demand import weekly_demand
 
 
@@ -64,7 +66,7 @@ def make_roadmap(
         ),
         created=now(),
         versions=versions(),
-        status="optimal" if gap <= settings.gap and result.stopped is None else "feasible",
+        status="optimal" if solution.status == "optimal" and not result.stopped else "feasible",
         npv_usd=to_cents(solution.objective),
         bound_usd=to_cents(solution.bound),
         gap=round(gap, 9),
@@ -112,27 +114,29 @@ def node_model(loaded: LoadedModel, result: RoadmapResult, name: str) -> LoadedM
 
 def _plan(loaded: LoadedModel, result: RoadmapResult, name: str, settings: SolverSettings) -> Plan:
     outcome, each = result.outcomes[name], result.roadmap.nodes[name]
-    record = RoundRecord(
-        round=1,
-        objective_usd_per_year=to_cents(outcome.solution.objective),
-        failed=outcome.failed,
-        margins=margin_records(each.data.margins),
+    made = LoopResult((outcome.made,), selection=outcome.selection, learned=each.data.learned)
+    plan = made.plan(node_model(loaded, result, name), settings)
+    changes: dict[str, object] = {"of_roadmap": name}
+    if not _stands_alone(each, outcome):
+        changes["risk"] = None
+    return recorded(plan.model_copy(update=changes), outcome.selection.wanted)
+
+
+def _stands_alone(each: NodeProgramme, outcome: NodeOutcome) -> bool:
+    """Whether the programme of its plan asks for what that of the roadmap asks of a node."""
+    data, once = each.data, outcome.made.solution.once_usd or {}
+    waived_in_normal_operation = any(not scenario for _, _, scenario in data.waived)
+    return (
+        each.programme.data.model == data.model
+        and not waived_in_normal_operation
+        and data.stages_by_scenario.keys() <= once.keys()
     )
-    origin = Origin(settings.name, outcome.solution.seconds, (record,), 1)
-    plan = make_plan(
-        node_model(loaded, result, name),
-        outcome.solution,
-        outcome.items,
-        outcome.verdicts,
-        origin,
-    )
-    return recorded(plan, result.selection.wanted)
 
 
 def _node(result: RoadmapResult, name: str) -> NodeRecord:
     made, outcome = result.roadmap, result.outcomes[name]
-    each = made.nodes[name]
-    survived = sum(verdict.survives for verdict in outcome.verdicts)
+    each, judged = made.nodes[name], (*outcome.made.verdicts, *outcome.made.beyond)
+    survived = sum(verdict.survives for verdict in judged)
     return NodeRecord(
         name=name,
         period=each.node.period,
@@ -142,12 +146,12 @@ def _node(result: RoadmapResult, name: str) -> NodeRecord:
         probability=each.node.probability,
         weight_years=each.node.weight,
         demand_rps=each.data.peak_rps,
-        judged=survived + len(outcome.failed),
+        judged=survived + len(outcome.made.failed),
         survived=survived,
-        failed=outcome.failed,
+        failed=outcome.made.failed,
         bridged=tuple(sorted(outcome.not_planned)),
         shortfalls=tuple(_shortfalls(outcome)),
-        usd_per_year=to_cents(outcome.solution.objective),
+        usd_per_year=to_cents(outcome.made.solution.objective),
     )
 
 
@@ -246,7 +250,7 @@ def _cash(result: RoadmapResult) -> Iterator[CashFlowRecord]:
         result.roadmap,
         result.orders,
         {name: outcome.fleet for name, outcome in outcomes.items()},
-        {name: outcome.items for name, outcome in outcomes.items()},
+        {name: outcome.made.items for name, outcome in outcomes.items()},
         result.solution.values,
     )
     for flow in flows:

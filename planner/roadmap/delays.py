@@ -6,13 +6,13 @@ is said to exist may not with whole ones, and costs are estimates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from planner.errors import SolverError
 from planner.infrastructure.horizon import month_number, month_text
+from planner.optimization.solution.decisions import limited
 from planner.optimization.solution.settings import SolverSettings
 from planner.plan.assembly import to_cents
 from planner.roadmap.parts import relaxed_cost, solve_roadmap
@@ -159,17 +159,7 @@ def delay_of(
 def _cost_without(
     result: RoadmapResult, key: OrderKey, periods: int, settings: SolverSettings
 ) -> float | None:
-    """Cost of the programme without an order for some periods; None where there is none."""
-    with _forbidden(result, key, periods):
-        if is_large(result):
-            return relaxed_cost(result.parts.beside(), settings)
-        solution = solve_roadmap(result.parts.beside(), settings, explain=False)
-    return None if solution.status == "infeasible" else solution.objective
-
-
-@contextmanager
-def _forbidden(result: RoadmapResult, key: OrderKey, periods: int) -> Iterator[None]:
-    """Forbid an order in its node, and in those after it, for some periods."""
+    """Cost without an order in its node and those after it for some periods; None if impossible."""
     made = result.roadmap
     first = made.nodes[key.node].node
     concerned = [
@@ -179,11 +169,8 @@ def _forbidden(result: RoadmapResult, key: OrderKey, periods: int) -> Iterator[N
         and first in line_of(made.tree, made.nodes[other.node].node)
         and made.nodes[other.node].node.period < first.period + periods
     ]
-    before = [(variable, variable.low, variable.high) for variable in concerned]
-    try:
-        for variable in concerned:
-            variable.low = variable.high = 0.0
-        yield
-    finally:
-        for variable, low, high in before:
-            variable.low, variable.high = low, high
+    with limited(dict.fromkeys(concerned, (0.0, 0.0))):
+        if is_large(result):
+            return relaxed_cost(result.parts.beside(), settings)
+        solution = solve_roadmap(result.parts.beside(), settings, explain=False)
+    return None if solution.status == "infeasible" else solution.objective

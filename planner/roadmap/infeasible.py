@@ -12,7 +12,8 @@ from planner.infrastructure.horizon import Construction, Course, DemandGrowth, H
 from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution
-from planner.roadmap.planning import RoadmapResult, Selections, planned
+from planner.roadmap.planning import RoadmapResult, planned
+from planner.roadmap.pricing import Selections
 from planner.roadmap.programme import RoadmapProgramme, capital_by_year
 from planner.roadmap.tree import leaves
 

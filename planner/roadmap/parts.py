@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,6 +13,7 @@ import numpy as np
 
 from planner.errors import SolverError
 from planner.optimization.decomposition.blocks import Block
+from planner.optimization.decomposition.changes import stricter, unchanged
 from planner.optimization.decomposition.evaluation import MISSED, Cut, Evaluation
 from planner.optimization.decomposition.loop import (
     GAP_SHARE,
@@ -31,16 +33,25 @@ from planner.optimization.formulation.algebra import (
     sum_of,
 )
 from planner.optimization.formulation.labels import joined, label, part
-from planner.optimization.formulation.problem import Key, ProblemData
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.formulation.stages import NO_MARGIN, Margin
 from planner.optimization.solution.deadline import Deadline, OutOfTime
+from planner.optimization.solution.decisions import limited
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, Start, run_solver, solve
 from planner.roadmap.programme import RoadmapProgramme
 
 #: Whole variables from which on a first roadmap is found period by period.
 MANY_WHOLE = 1000
+
+
+def node_of(failure: str) -> str:
+    """Node of a failure.
+
+    >>> node_of("p2-high/region-west@14")
+    'p2-high'
+    """
+    return failure.partition("/")[0]
 
 
 @dataclass
@@ -51,19 +62,23 @@ class RoadmapParts(Decomposition):
     ----------
     roadmap
         All nodes.
-    waived
-        Failures of which nothing is asked, by node: no order arrives in time to survive them.
+    asked
+        What is asked for in each node; without it, all of its data.
     left_out
-        Those without recourse at all.
+        Failures without recourse at all, of which nothing is asked.
     worth_usd
         What a GPU more in service is worth a year in the relaxation, by node and cluster.
     """
 
     roadmap: RoadmapProgramme = field(kw_only=True)
-    waived: dict[str, frozenset[str]] = field(default_factory=dict)
+    asked: dict[str, ProblemData] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
     worth_usd: dict[tuple[str, str], float] = field(default_factory=dict)
     unit: str = "M USD"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.asked = self.asked or {name: each.data for name, each in self.roadmap.nodes.items()}
 
     def _first_stage(self) -> Programme:
         return self.roadmap.base
@@ -72,8 +87,8 @@ class RoadmapParts(Decomposition):
         """Failures that can bind, as ``node/scenario``."""
         return tuple(
             joined(name, scenario)
-            for name, each in self.roadmap.nodes.items()
-            for scenario in each.data.stages_by_scenario
+            for name, data in self.asked.items()
+            for scenario in data.stages_by_scenario
             if joined(name, scenario) not in self.left_out
         )
 
@@ -81,7 +96,7 @@ class RoadmapParts(Decomposition):
         """A failure in a node, weighted with the present value of a year there."""
         node, _, scenario = name.partition("/")
         each = self.roadmap.nodes[node]
-        return Place(each.programme, each.data, scenario, each.node.weight, node)
+        return Place(each.programme, self.asked[node], scenario, each.node.weight, node)
 
     def _retirements(self) -> list[int]:
         found = []
@@ -101,27 +116,45 @@ class RoadmapParts(Decomposition):
                     block_years = each.node.weight * entry.block_gpus
                     self.worth_usd[name, cluster] = max(0.0, -dual / block_years)
 
-    def waive(self, names: frozenset[str]) -> None:
-        """Ask nothing of some failures, given as ``node/scenario``.
+    def waive(self, names: Iterable[str], families: Container[str] | None = None) -> set[str]:
+        """Ask nothing of some failures, given as ``node/scenario``; those without rows to waive.
 
         What they cost still counts, so that cloud bridges them as far as it is worth it; those
         without recourse even then are left out.
+
+        Parameters
+        ----------
+        families
+            Rows that are waived; None for all requirements.
         """
-        wider: dict[str, dict[Key, float]] = {}
+        wider = {name: dict(data.waived) for name, data in self.asked.items()}
+        stuck = set()
         for name in names:
-            node, _, scenario = name.partition("/")
-            each = self.roadmap.nodes[node]
-            asked = {row.key: math.inf for row in self.rows_of(name) if row.kind == "requirement"}
-            if asked and scenario not in self.waived.get(node, ()):
-                wider.setdefault(node, dict(each.data.waived)).update(asked)
-            else:
-                self.left_out |= {name}
-            self.waived[node] = self.waived.get(node, frozenset()) | {scenario}
-        for node, waived in wider.items():
-            each = self.roadmap.nodes[node]
-            each.data = each.data.changed(each.data.scenarios, each.data.margins, waived)
-        self._keep(frozenset(self.names()) - names)
-        self.bound = -math.inf  # that of what was asked for before
+            node = node_of(name)
+            rows = [row for row in self.rows_of(name) if row.kind == "requirement"]
+            keys = {row.key for row in rows if families is None or row.family in families}
+            if keys <= wider[node].keys():
+                stuck.add(name)
+            wider[node] |= dict.fromkeys(keys, math.inf)
+        if families is None:
+            self.left_out |= stuck
+        self.ask(
+            {
+                name: data.changed(data.scenarios, {}, wider[name], data.learned)
+                for name, data in self.asked.items()
+            }
+        )
+        return stuck
+
+    def recourse_of(self, values: Mapping[str, float]) -> tuple[dict[str, float], set[str]]:
+        """What each failure costs once at values of the base, and those without recourse."""
+        at = np.array([values[variable.name] for variable in self.base.problem.variables])
+        blocks = {piece.block: None for failure in self.failures for piece in failure.pieces}
+        found = self.evaluator.evaluate_all(list(blocks), at)
+        master = Master(self.base, self.data, self.failures, *self.bounds())
+        once = master.once_usd({block: made.value for block, made in found.items()})
+        missed = {block for block, made in found.items() if made.impossible is not None}
+        return once, {f.name for f in self.failures if any(p.block in missed for p in f.pieces)}
 
     def unmet(
         self, failures: Sequence[Failure], settings: SolverSettings, whole: bool = False
@@ -172,43 +205,25 @@ class RoadmapParts(Decomposition):
         problem.objective = sum_of(missed.values())
         return problem, missed
 
-    def tighten(self, margins: Mapping[str, Mapping[str, Margin]]) -> None:
-        """Go on with other margins, by node and scenario: blocks that stay are kept."""
-        changed: set[str] = set()
-        loosened = False
-        for name, each in self.roadmap.nodes.items():
-            wanted, data = margins.get(name, {}), each.data
-            scenarios = {
-                s for s in (*wanted, *data.margins) if wanted.get(s, NO_MARGIN) != data.margin(s)
-            }
-            if scenarios:
-                loosened |= any(
-                    _looser(data.margin(s), wanted.get(s, NO_MARGIN)) for s in scenarios
-                )
-                each.data = data.changed(data.scenarios, wanted, data.waived)
-                changed |= {joined(name, scenario) for scenario in scenarios}
-        self._keep(frozenset(self.names()) - changed)
-        if loosened:
+    def ask(self, asked: Mapping[str, ProblemData]) -> None:
+        """Go on with what else is asked for in the nodes: blocks that stay are kept."""
+        same = {
+            joined(name, scenario)
+            for name, data in asked.items()
+            for scenario in unchanged(self.asked[name], data)
+        }
+        if not all(stricter(self.asked[name], data) for name, data in asked.items()):
             self.bound = -math.inf
+        self.asked = dict(asked)
+        same &= set(self.names())
+        self.failures = tuple(failure for failure in self.failures if failure.name in same)
+        self.learned = self.learned.about({p.block for f in self.failures for p in f.pieces})
 
     def beside(self) -> RoadmapParts:
         """The same programme for a solve with tighter bounds, which learns with this one."""
         other = copy(self)
         other.progress = lambda _: None
         return other
-
-    def _keep(self, names: frozenset[str]) -> None:
-        self.failures = tuple(failure for failure in self.failures if failure.name in names)
-        blocks = {piece.block for failure in self.failures for piece in failure.pieces}
-        self.learned = self.learned.about(blocks)
-
-
-def _looser(before: Margin, after: Margin) -> bool:
-    """Whether a margin may let recourse be cheaper: capacity that comes later is paid for less."""
-    grown = ("demand", "heat", "services", "spend")
-    return after.late_minutes != before.late_minutes or any(
-        getattr(after, field) < getattr(before, field) for field in grown
-    )
 
 
 class RoadmapLoop(Loop):
@@ -236,9 +251,22 @@ class RoadmapLoop(Loop):
             return []
         found: dict[str, list[Block]] = {}
         for block in worst:
-            found.setdefault(self.node_of[block], []).append(block)
+            found.setdefault(self.node_by_block[block], []).append(block)
         few = super()._chosen
         return [block for blocks in found.values() for block in few(blocks)]
+
+    def _decided(self) -> Iterable[Variable]:
+        return self.parts.roadmap.orders.values()
+
+    def _relaxed(self) -> Solution | None:
+        """Solve the relaxation, unless a roadmap near the last one is proven without."""
+        if self.first and math.isfinite(self.parts.bound):
+            whole = [
+                x for x in self.parts.base.problem.variables if x.integer and x.name in self.first
+            ]
+            if self._nearby({x: self.first[x.name] for x in whole}):
+                return self._ended("optimal")
+        return super()._relaxed()
 
     def _whole(self) -> Solution:
         """Solve for whole orders: where they are many, from a roadmap found period by period."""
@@ -259,16 +287,12 @@ class RoadmapLoop(Loop):
         whole
             Whole variables that are not settled.
         """
-        before, solution = [(x, x.low, x.high) for x in whole], None
-        gap = min(GAP_SHARE * self.settings.gap, WIDEST_GAP)
-        try:
-            for variable in whole:
-                variable.integer = False
+        gap, solution = min(GAP_SHARE * self.settings.gap, WIDEST_GAP), None
+        with limited({x: (x.low, x.high) for x in whole}), _in_part(whole):
             for period, variables in sorted(self._by_arrival(whole).items()):
                 for variable in variables:
                     variable.integer = True
-                tree = self.parts.roadmap.nodes
-                blocks = [b for b in self.blocks if tree[self.node_of[b]].node.period == period]
+                blocks = [b for b in self.blocks if self._period_of(b) == period]
                 solution = self._settled(blocks, gap)
                 if solution is None:
                     return False
@@ -276,13 +300,13 @@ class RoadmapLoop(Loop):
                     variable.low = variable.high = solution.values[variable.name]
                 self.parts.progress(f"period {period} in whole numbers")
             upper, found = self._evaluated(self.blocks, needed=True)
-        finally:
-            for variable, low, high in before:
-                variable.integer, variable.low, variable.high = True, low, high
         if solution is not None and upper < self.upper:
             self._improve(solution, upper, found)
         self._say("period by period", self.upper)
         return math.isfinite(upper)
+
+    def _period_of(self, block: Block) -> int:
+        return self.parts.roadmap.nodes[self.node_by_block[block]].node.period
 
     def _by_arrival(self, whole: Sequence[Variable]) -> dict[int, list[Variable]]:
         """Whole variables by period: orders by that in which they come into service."""
@@ -312,10 +336,10 @@ class RoadmapLoop(Loop):
                 return solution
 
     @cached_property
-    def node_of(self) -> dict[Block, str]:
+    def node_by_block(self) -> dict[Block, str]:
         """Node of each block: blocks of two nodes concern other purchases."""
         return {
-            piece.block: failure.name.partition("/")[0]
+            piece.block: node_of(failure.name)
             for failure in self.parts.failures
             for piece in failure.pieces
         }
@@ -351,6 +375,18 @@ class RoadmapLoop(Loop):
         except OutOfTime:
             raise SolverError(UNFINISHED) from None
         return None if ended is not None else self.lower
+
+
+@contextmanager
+def _in_part(whole: Iterable[Variable]) -> Iterator[None]:
+    """Let whole variables have values in part."""
+    try:
+        for variable in whole:
+            variable.integer = False
+        yield
+    finally:
+        for variable in whole:
+            variable.integer = True
 
 
 def relaxed_cost(parts: RoadmapParts, settings: SolverSettings) -> float | None:
@@ -396,7 +432,4 @@ def solve_roadmap(
     solution = solve(whole.programme(), settings, start)
     if solution.status == "infeasible":
         return solution
-    at = np.array([solution.values[variable.name] for variable in parts.base.problem.variables])
-    found = parts.evaluator.evaluate_all(list(blocks), at)
-    once_usd = whole.once_usd({block: made.value for block, made in found.items()})
-    return replace(solution, once_usd=once_usd)
+    return replace(solution, once_usd=parts.recourse_of(solution.values)[0])

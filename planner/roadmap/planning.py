@@ -1,29 +1,38 @@
-"""The loop over a roadmap: optimise all nodes together, simulate each, tighten, repeat."""
+"""The loop over a roadmap: optimise all nodes together, simulate each, learn, repeat.
+
+As from below for one plan (`planner.below`): the programmes of the nodes are loosened until every
+roadmap that survives meets them, which bounds what these cost. Where a node fails its simulation,
+its purchases get cuts for what was short (`planner.learning`), and where it survives, it is
+simulated at the hours that are not planned for. Orders that survive are priced by the programme as
+it stands.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from planner.errors import AuditError, SolverError
+from planner.below import MOST_TRIES
+from planner.errors import SolverError
 from planner.infrastructure.entities import Model
-from planner.infrastructure.failures import Scenario
-from planner.infrastructure.fleet import Fleet
-from planner.margins import services_left, tighten
+from planner.learning import admitting, learn
 from planner.memory import available_bytes
 from planner.optimization.decomposition.size import GIB, TooLarge, estimated
+from planner.optimization.formulation.build import build
 from planner.optimization.formulation.labels import joined
-from planner.optimization.formulation.stages import Margin
-from planner.optimization.infeasibility.shortfalls import Shortfall
-from planner.optimization.solution.costs import CostItem, cost_items
+from planner.optimization.formulation.loosening import loosened
+from planner.optimization.formulation.purchases import simulated_cuts
 from planner.optimization.solution.deadline import Deadline
-from planner.optimization.solution.operation import billed
+from planner.optimization.solution.decisions import counts_of, variables
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, fleet_of
+from planner.other_hours import at_other_hours
+from planner.other_hours import joined as with_hours
 from planner.plan.records import Stopped
 from planner.roadmap.bridge import bridging, normal_shortfalls, waivers
-from planner.roadmap.cash import cash_flows, present_value
-from planner.roadmap.parts import RoadmapParts, solve_roadmap
+from planner.roadmap.parts import RoadmapParts, node_of, relaxed_cost, solve_roadmap
+from planner.roadmap.pricing import NodeOutcome, Selections, priced
 from planner.roadmap.programme import (
     OrderKey,
     RoadmapProgramme,
@@ -31,47 +40,15 @@ from planner.roadmap.programme import (
     fix_orders,
     orders_in,
 )
-from planner.selection import Selection, Wanted, select
+from planner.rounds import Round
+from planner.scenarios.hours import failure_and_hour
+from planner.selection import Selection, Wanted
 from planner.simulation.verdict import Verdict, judge
+from planner.survivors import Judged, cheaper_fleets
+from planner.verification import CLOSE_ENOUGH, MOST_TURNS
 
 #: Distance of the recomputed cost from the objective that counts as rounding.
 ROUNDING = 1e-6
-
-
-@dataclass(frozen=True)
-class NodeOutcome:
-    """A node of a solved roadmap.
-
-    Parameters
-    ----------
-    fleet
-        What is in service.
-    solution, items
-        Its part of the solution with the cost of a year at the prices of the node.
-    verdicts
-        Simulated outcome of every scenario.
-    shortfalls
-        Requirements of normal operation and design that nothing could meet in time.
-    not_planned
-        Failures that nothing could meet in time; the simulation judges them all the same.
-    """
-
-    fleet: Fleet
-    solution: Solution
-    items: tuple[CostItem, ...]
-    verdicts: tuple[Verdict, ...]
-    shortfalls: tuple[Shortfall, ...] = ()
-    not_planned: frozenset[str] = frozenset()
-
-    @property
-    def failed(self) -> tuple[str, ...]:
-        """Scenarios that are not survived."""
-        return tuple(verdict.name for verdict in self.verdicts if verdict.fails)
-
-    @property
-    def missed(self) -> tuple[str, ...]:
-        """Those of them that were planned for."""
-        return tuple(name for name in self.failed if name not in self.not_planned)
 
 
 @dataclass(frozen=True)
@@ -81,7 +58,10 @@ class RoadmapResult:
     Parameters
     ----------
     solution
-        Orders and what follows from them; its objective and bound are net present values, USD.
+        Orders and what follows from them; its objective and bound are net present values, USD. No
+        roadmap that survives costs less than the bound.
+    programme_usd
+        Cost in the loosened programme with what was learned.
     outcomes
         By node; empty where there is no roadmap.
     rounds
@@ -98,6 +78,7 @@ class RoadmapResult:
     solution: Solution
     outcomes: Mapping[str, NodeOutcome]
     rounds: int
+    programme_usd: float
     timed_out: bool = False
     interrupted: bool = False
     decided: Mapping[OrderKey, int] = field(default_factory=dict)
@@ -118,43 +99,12 @@ class RoadmapResult:
     @property
     def survives(self) -> bool:
         """Whether everything that was planned for survives in every node."""
-        return self.feasible and not any(one.missed for one in self.outcomes.values())
-
-    @property
-    def programme_usd(self) -> float:
-        """Its cost in the programme: without what the simulator's routing costs more."""
-        routing = sum(
-            each.node.weight * self.outcomes[name].solution.routing_usd_per_year
-            for name, each in self.roadmap.nodes.items()
-        )
-        return self.solution.objective - routing
+        return self.feasible and not any(o.missed for o in self.outcomes.values())
 
     @property
     def orders(self) -> dict[OrderKey, int]:
         """What is ordered when."""
         return dict(orders_in(self.roadmap, self.solution.values))
-
-
-class Selections:
-    """Scenarios of nodes: hours that matter depend on the spread of demand, not on its amount."""
-
-    def __init__(self, wanted: Wanted | None) -> None:
-        self.wanted = wanted
-        self.known: dict[tuple[float, ...], Selection] = {}
-
-    def of(self, model: Model) -> Selection:
-        """The selection for the model of a node."""
-        zones, tiers = model.zones.values(), model.tiers.values()
-        total = sum(zone.demand_rps for zone in zones) or 1.0
-        spread = (round(zone.demand_rps / total, 9) for zone in zones)
-        key = (*spread, *(round(tier.share, 9) for tier in tiers))
-        if key not in self.known:
-            self.known[key] = select(model, self.wanted)
-        return self.known[key]
-
-    def scenarios(self, model: Model) -> tuple[Scenario, ...]:
-        """The scenarios for the model of a node."""
-        return self.of(model).scenarios
 
 
 def plan_roadmap(
@@ -170,8 +120,7 @@ def plan_roadmap(
     """Find the cheapest orders with which every period survives, as far as orders can help.
 
     Each round solves the programme of all nodes together, simulates every scenario on the fleet of
-    each node and tightens the requirements of those that fail there, as `optimize_and_verify` does
-    for one moment.
+    each node and learns from those that fail there.
 
     Parameters
     ----------
@@ -209,11 +158,11 @@ def plan_roadmap(
             return planning.result(number)
         if solution.status == "infeasible":
             return planning.none(solution, number)
-        planning.keep(solution)
+        planning.simulate(solution)
         first = solution.values
-        failed = sum(len(one.missed) for one in planning.outcomes.values())
+        failed = _failures(planning.simulated)
         progress(f"round {number}: {f'{failed} fail' if failed else 'all survive'}")
-        if not planning.tighten():
+        if not planning.learn():
             return planning.result(number)
         if planning.deadline.over:
             return planning.result(number, cut_short=True)
@@ -244,12 +193,21 @@ class _Planning:
 
     Attributes
     ----------
-    margins
-        Margins of the next round by node.
-    steady
-        Failures by node whose margins leave no roadmap: they grow no more.
+    parts
+        The loosened programme with what the simulation has taught.
+    selected
+        Scenarios of each node with the hours that have joined.
+    not_planned
+        Failures by node that nothing meets in time.
+    bound_usd
+        What every roadmap that survives costs at least; None where hours have joined since.
+    simulated
+        What came of the nodes last.
     best
-        Solution with the fewest failures so far, the last of several, and its outcomes.
+        Solution with the fewest failures so far, the cheapest of several, what came of it, and what
+        every roadmap that survives costs at least.
+    turns
+        How often cheaper fleets were looked for.
     """
 
     model: Model
@@ -258,10 +216,11 @@ class _Planning:
     progress: Callable[[str], None]
     decided: Mapping[OrderKey, int]
     decided_periods: int
-    margins: dict[str, dict[str, Margin]] = field(default_factory=dict)
-    steady: set[tuple[str, str]] = field(default_factory=set)
-    outcomes: dict[str, NodeOutcome] = field(default_factory=dict)
-    best: tuple[Solution, dict[str, NodeOutcome]] | None = None
+    not_planned: dict[str, frozenset[str]] = field(default_factory=dict)
+    bound_usd: float | None = None
+    simulated: dict[str, NodeOutcome] = field(default_factory=dict)
+    best: tuple[Solution, dict[str, NodeOutcome], float] | None = None
+    turns: int = 0
 
     def __post_init__(self) -> None:
         self.deadline = Deadline(self.settings)
@@ -270,9 +229,13 @@ class _Planning:
         self.roadmap = build_roadmap(self.model, self.selections.scenarios, waived)
         _check_fits(self.roadmap)
         fix_orders(self.roadmap, self.decided, self.decided_periods)
-        base = self.roadmap.base
-        self.parts = RoadmapParts(base.data, self.settings, self.progress, roadmap=self.roadmap)
-        self.selection = self.selections.of(next(iter(self.roadmap.nodes.values())).data.model)
+        self.bridging = bridging(self.roadmap)
+        nodes, data = self.roadmap.nodes, self.roadmap.base.data
+        self.selected = {name: self.selections.of(each.data.model) for name, each in nodes.items()}
+        loose = {name: loosened(each.data) for name, each in nodes.items()}
+        self.parts = RoadmapParts(
+            data, self.settings, self.progress, roadmap=self.roadmap, asked=loose
+        )
 
     def values_of(self, orders: Mapping[OrderKey, int]) -> Mapping[str, float] | None:
         """Orders as values of variables, as far as these still exist."""
@@ -282,93 +245,184 @@ class _Planning:
 
     def solved(self, first: Mapping[str, float] | None) -> Solution:
         """Solve; nothing is asked any more of failures that no order meets in time."""
-        nodes = bridging(self.roadmap)
-        if nodes and not self.parts.waived:
+        if self.best is not None:
+            if self.bound_usd is None:
+                self.bound_usd = self._bound()
+            return solve_roadmap(self.parts, self.deadline.settings(late=True), first)
+        if self.bridging:
+            self._give_up(name for node in self.bridging for name in self._hopeless(node))
             self.parts.lay_out(self.deadline)
-            failures = [one for one in self.parts.failures if one.name.partition("/")[0] in nodes]
-            self._give_up(frozenset(self.parts.unmet(failures, self.deadline.settings())))
+            early = [one for one in self.parts.failures if node_of(one.name) in self.bridging]
+            self._give_up(self.parts.unmet(early, self.deadline.settings()))
         while True:
             solution = solve_roadmap(self.parts, self.deadline.settings(late=True), first)
-            if solution.status != "infeasible":
-                return solution
-            conflict = frozenset(solution.conflict)
-            late = frozenset(name for name in conflict if name.partition("/")[0] in nodes)
+            late = {name for name in solution.conflict if node_of(name) in self.bridging}
             late -= self.parts.left_out
-            every = {(n, scenario) for n, known in self.margins.items() for scenario in known}
-            grown = {pair for pair in every if joined(*pair) in conflict} or every
-            if grown:
-                self.steady |= grown
-                for node, scenario in grown:
-                    del self.margins[node][scenario]
-                self.parts.tighten(self.margins)
-            elif late:
-                self._give_up(late)
-            else:
+            if solution.status != "infeasible" or not late:
+                self.bound_usd = solution.bound
                 return solution
+            self._give_up(late)
 
-    def _give_up(self, names: frozenset[str]) -> None:
-        if names:
-            self.progress(f"nothing is asked of {len(names)} failures that no order meets in time")
-            self.parts.waive(names)
+    def _bound(self) -> float:
+        """What every roadmap costs at least without what was learned; infinite if none is left."""
+        with self.roadmap.as_built():
+            cost = relaxed_cost(self.parts.beside(), self.deadline.settings())
+        return math.inf if cost is None else cost
 
-    def keep(self, solution: Solution) -> None:
-        """Price and simulate every node of a solution."""
-        self.outcomes = {name: self._outcome(name, solution) for name in self.roadmap.nodes}
-        cost = _check_cost(self.roadmap, solution, self.outcomes)
-        solution = replace(solution, objective=cost, bound=min(solution.bound, cost))
-        if self.best is None or _failures(self.outcomes) <= _failures(self.best[1]):
-            self.best = solution, self.outcomes
+    def _give_up(self, names: Iterable[str]) -> None:
+        given_up = set(names)
+        if given_up:
+            self.parts.waive(given_up)
+            text = f"nothing is asked of {len(given_up)} failures that no order meets in time"
+            self.progress(text)
+        for name in given_up:
+            node, _, scenario = name.partition("/")
+            self.not_planned[node] = self.not_planned.get(node, frozenset()) | {scenario}
 
-    def _outcome(self, name: str, solution: Solution) -> NodeOutcome:
+    def _hopeless(self, name: str) -> Iterator[str]:
+        """Failures of a node that are not survived with all that can be in service there.
+
+        Apart from the budget: with less at hand less is spent.
+        """
+        judged, known = self._judged(name), self.not_planned.get(name, ())
+        most = [
+            0 if key.kind == "retired" else count
+            for key, count in zip(judged.keys, judged.most, strict=True)
+        ]
+        asked = [one for one in judged.scenarios if one.name not in known]
+        for verdict in judged.verdicts(tuple(most), asked):
+            if any(breach.kind != "budget" for breach in verdict.breaches):
+                yield joined(name, verdict.name)
+
+    def _judged(self, name: str) -> Judged:
+        """Judges fleets of a node that can be in service there."""
         each = self.roadmap.nodes[name]
-        fleet = fleet_of(each.programme, solution.values)
-        begin = f"{name}/"
-        once = {
-            full.removeprefix(begin): usd
-            for full, usd in (solution.once_usd or {}).items()
-            if full.startswith(begin)
-        }
-        programme = replace(each.programme, data=each.data)
-        part = replace(solution, fleet=fleet, once_usd=once, recourse=None)
-        items = cost_items(programme, part, once)
-        cost = sum(item.usd_per_year for item in items)
-        part = replace(part, objective=cost, bound=cost)
-        part, items = billed(each.data.model, part, items)
-        part = replace(part, bound=part.objective * (1 - gap_of(solution)))
-        before = self.outcomes.get(name)
-        if before is not None and before.fleet == fleet:
-            verdicts = before.verdicts
-        else:
-            verdicts = judge(each.data.model, fleet, each.data.scenarios, stories=False)
-        waived = self.parts.waived.get(name, frozenset())
-        return NodeOutcome(fleet, part, items, verdicts, self.short.get(name, ()), waived)
+        base, there = build(each.data.part(())), variables(each.programme)
+        for key, variable in variables(base).items():
+            variable.low, variable.high = there[key].low, there[key].high
+        return Judged(
+            each.data.model,
+            each.data.scenarios,
+            base,
+            self.settings,
+            lambda: self.deadline.over,
+            MOST_TRIES,
+        )
 
-    def tighten(self) -> bool:
-        """Grow margins by what fell short in each node; whether any grew."""
-        grown: dict[str, dict[str, Margin]] = {}
-        for name, outcome in self.outcomes.items():
-            before = self.margins.get(name, {})
-            failing = tuple(
-                verdict
-                for verdict in outcome.verdicts
-                if verdict.name in outcome.missed and (name, verdict.name) not in self.steady
-            )
-            model = self.roadmap.nodes[name].data.model
-            grown[name] = tighten(before, failing, services_left(model, outcome.fleet))
-        changed = any(grown[name] != self.margins.get(name, {}) for name in grown)
-        self.margins = grown
-        if changed:
-            self.parts.tighten(grown)
-        return changed
+    def simulate(self, solution: Solution) -> None:
+        """Simulate the fleet of every node."""
+        self.simulated = {name: self._simulated(name, solution) for name in self.roadmap.nodes}
+        failures = _failures(self.simulated)
+        if self.best is None or (failures, solution.objective) < (
+            _failures(self.best[1]),
+            self.best[0].objective,
+        ):
+            bound = -math.inf if self.bound_usd is None else self.bound_usd
+            self.best = solution, self.simulated, bound
+
+    def _simulated(self, name: str, solution: Solution) -> NodeOutcome:
+        each, before = self.roadmap.nodes[name], self.simulated.get(name)
+        fleet = fleet_of(each.programme, solution.values)
+        if before is not None and before.fleet == fleet and not before.made.beyond:
+            return before
+        model, selection = each.data.model, self.selected[name]
+        verdicts = judge(model, fleet, each.data.scenarios, stories=False)
+        made = Round(1, {}, each.programme, replace(solution, fleet=fleet), (), verdicts)
+        late = self.not_planned.get(name, frozenset())
+        found = NodeOutcome(made, selection, late, self.short.get(name, ()))
+        if found.missed or self.deadline.over:
+            return found
+        left_out, beyond = at_other_hours(
+            selection, model, fleet, lambda text: self.progress(f"{name}: {text}")
+        )
+        given_up = {failure_and_hour(scenario)[0] for scenario in late}
+        asked = tuple(one for one in beyond if failure_and_hour(one.name)[0] not in given_up)
+        return replace(found, made=replace(made, left_out=left_out, beyond=asked))
+
+    def learn(self) -> bool:
+        """Ask for what was short in the simulation of each node, or, where nothing was, for less.
+
+        Returns
+        -------
+        bool
+            Whether anything else is asked.
+        """
+        changed = False
+        for name, found in self.simulated.items():
+            if found.made.beyond:
+                self._join(name, found.made.beyond)
+                changed = True
+            if found.missed:
+                changed |= self._cut(name, found)
+        return changed if _failures(self.simulated) else self._less()
+
+    def _less(self) -> bool:
+        """Weaken cuts that fleets forbid which survive and cost less; whether there are any."""
+        if self.best is None or self.turns >= MOST_TURNS:
+            return False
+        solution, _, bound = self.best
+        close = max(CLOSE_ENOUGH, self.settings.gap)
+        if solution.objective - bound <= close * abs(solution.objective):
+            return False
+        self.turns += 1
+        self.progress("looking for cheaper fleets that survive")
+        before = {name: each.data for name, each in self.roadmap.nodes.items()}
+        for name, data in before.items():
+            if data.learned:
+                judged = self._judged(name)
+                counts = tuple(counts_of(judged.base, self.simulated[name].fleet).values())
+                cheaper_fleets(judged, [counts])
+                learned = admitting(judged, data.learned, judged.survivors)
+                self.roadmap.nodes[name].data = data.with_learned(learned)
+        if all(self.roadmap.nodes[name].data.learned == d.learned for name, d in before.items()):
+            return False
+        del self.roadmap.base.problem.constraints[self.roadmap.rows :]
+        for each in self.roadmap.nodes.values():
+            simulated_cuts(replace(each.programme, data=each.data))
+        self.parts.bound = bound
+        return True
+
+    def _join(self, name: str, beyond: tuple[Verdict, ...]) -> None:
+        """Plan for failures at the hours at which most requests are lost."""
+        each = self.roadmap.nodes[name]
+        self.selected[name], _ = with_hours(self.selected[name], each.data.model, beyond)
+        each.data = each.data.changed(
+            self.selected[name].scenarios, {}, each.data.waived, each.data.learned
+        )
+        loose = loosened(each.data, self.parts.asked[name])
+        self.parts.ask({**self.parts.asked, name: loose})
+        self.bound_usd = None
+        if name in self.bridging:
+            self._give_up(self._hopeless(name))
+
+    def _cut(self, name: str, found: NodeOutcome) -> bool:
+        """Cuts on what is in service in a node; whether there are new ones that can be met."""
+        each, judged = self.roadmap.nodes[name], self._judged(name)
+        counts = tuple(counts_of(judged.base, found.fleet).values())
+        outcomes = (*found.made.verdicts, *found.made.beyond)
+        missed = [one for one in outcomes if one.name in found.missed]
+        most = judged.net(judged.most)
+        new = [
+            cut
+            for cut in learn(judged, counts, missed)
+            if cut not in each.data.learned
+            and sum(gain.share * (most[gain.key] - gain.bought) for gain in cut.gains) >= 1
+        ]
+        known = len(each.data.learned)
+        each.data = each.data.with_learned((*each.data.learned, *new))
+        simulated_cuts(replace(each.programme, data=each.data), known)
+        return bool(new)
 
     def result(self, rounds: int, cut_short: bool = False) -> RoadmapResult:
         """The best roadmap so far."""
         if self.best is None:
             raise ValueError("There is no roadmap.")
-        solution, outcomes = self.best
+        found, simulated, bound = self.best
+        solution, outcomes = priced(self.roadmap, found, bound, simulated, self.settings)
         stopped = self.settings.stopped
         return replace(
             self.none(solution, rounds),
+            programme_usd=found.objective,
             outcomes=outcomes,
             timed_out=cut_short and not stopped,
             interrupted=stopped,
@@ -377,8 +431,8 @@ class _Planning:
     def none(self, solution: Solution, rounds: int) -> RoadmapResult:
         """The proof that there is no roadmap."""
         return RoadmapResult(
-            self.roadmap, self.parts, self.selection, solution, {}, rounds,
-            decided=self.decided, decided_periods=self.decided_periods,
+            self.roadmap, self.parts, next(iter(self.selected.values())), solution, {}, rounds,
+            solution.objective, decided=self.decided, decided_periods=self.decided_periods,
         )  # fmt: skip
 
 
@@ -399,41 +453,5 @@ def _check_fits(roadmap: RoadmapProgramme) -> None:
         )
 
 
-def gap_of(solution: Solution) -> float:
-    """Share of its cost by which a roadmap may be dearer than the cheapest."""
-    return max(0.0, solution.objective - solution.bound) / (abs(solution.objective) or 1.0)
-
-
-def _failures(outcomes: Mapping[str, NodeOutcome]) -> int:
-    return sum(len(outcome.missed) for outcome in outcomes.values())
-
-
-def _check_cost(
-    roadmap: RoadmapProgramme, solution: Solution, outcomes: Mapping[str, NodeOutcome]
-) -> float:
-    """Work the cost out again from orders, fleets and the laws of money.
-
-    Returns
-    -------
-    float
-        Net present value with operation as the simulator routes requests, USD.
-
-    Raises
-    ------
-    AuditError
-        If it is not the objective.
-    """
-    orders = dict(orders_in(roadmap, solution.values))
-    fleets = {name: outcome.fleet for name, outcome in outcomes.items()}
-    items = {name: outcome.items for name, outcome in outcomes.items()}
-    flows = cash_flows(roadmap, orders, fleets, items, solution.values)
-    likely = {name: each.node.probability for name, each in roadmap.nodes.items()}
-    found = present_value(flows, likely, roadmap.rate)
-    routing = sum(
-        each.node.weight * outcomes[name].solution.routing_usd_per_year
-        for name, each in roadmap.nodes.items()
-    )
-    stated = solution.objective + routing
-    if abs(found - stated) > ROUNDING * max(abs(found), abs(stated), 1.0):
-        raise AuditError(f"the roadmap costs {found:,.2f} USD, its programme says {stated:,.2f}")
-    return found
+def _failures(simulated: Mapping[str, NodeOutcome]) -> int:
+    return sum(len(found.missed) for found in simulated.values())

@@ -17,6 +17,7 @@ node (non-anticipativity by the shape of the tree).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
@@ -124,6 +125,8 @@ class RoadmapProgramme:
         The problem as a programme: purchases are in those of the nodes.
     orders
         Variable of everything that can be ordered, by node, kind and asset.
+    rows
+        Number of its rows; those after them are learned.
     """
 
     model: Model
@@ -132,6 +135,17 @@ class RoadmapProgramme:
     items: dict[tuple[Kind, str], Item]
     base: Programme
     orders: dict[OrderKey, Variable] = field(default_factory=dict)
+    rows: int = 0
+
+    @contextmanager
+    def as_built(self) -> Iterator[None]:
+        """Temporarily leave out the rows that were learned."""
+        problem = self.base.problem
+        rows, problem.constraints = problem.constraints, problem.constraints[: self.rows]
+        try:
+            yield
+        finally:
+            problem.constraints = rows
 
     @property
     def rate(self) -> float:
@@ -197,6 +211,7 @@ def build_roadmap(
         _construction(made, each)
     _capital_budgets(made)
     problem.objective = _cost(made)
+    made.rows = len(problem.constraints)
     return made
 
 

@@ -238,7 +238,8 @@ class Roadmap(Record):
     Parameters
     ----------
     npv_usd, bound_usd
-        Expected net present value of all costs at the start, and what every roadmap costs at least.
+        Expected net present value of all costs at the start, and what every roadmap that survives
+        costs at least.
     gap
         Relative distance of the two.
     plans

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.horizon import Course, DemandGrowth, Horizon
 from planner.optimization.formulation.labels import joined
+from planner.optimization.formulation.loosening import loosened
+from planner.optimization.formulation.purchases import simulated_cuts
+from planner.optimization.solution.decisions import limited
 from planner.optimization.solution.settings import SolverSettings
 from planner.roadmap.delays import cost_of, is_large
-from planner.roadmap.parts import RoadmapParts, relaxed_cost, solve_roadmap
+from planner.roadmap.parts import RoadmapParts, node_of, relaxed_cost, solve_roadmap
 from planner.roadmap.planning import RoadmapResult
 from planner.roadmap.programme import OrderKey, build_roadmap, fix_orders
 from planner.roadmap.records import ValueOfPaths
@@ -36,7 +39,7 @@ class _SolvedLine:
 def value_of_paths(result: RoadmapResult, settings: SolverSettings) -> ValueOfPaths:
     """Value of the stochastic solution and of perfect information (Birge and Louveaux).
 
-    All programmes have the margins and waivers that this roadmap ended with. Where orders are many,
+    All programmes ask for what that of this roadmap ended with. Where orders are many,
     they are taken in part, and both values are estimates.
 
     Raises
@@ -94,9 +97,13 @@ def _solved_line(
 ) -> _SolvedLine | None:
     """Orders and cost of one course of demand; None where there is no roadmap."""
     tree = result.roadmap.nodes
-    waived = {name: tree[other].data.waived for name, other in line.like.items()}
-    scenarios = tree["p1"].data.scenarios
-    made = build_roadmap(line.model, lambda _: scenarios, waived)
+    asked = {name: result.parts.asked[other] for name, other in line.like.items()}
+    made = build_roadmap(line.model, lambda _: (), {name: d.waived for name, d in asked.items()})
+    for name, each in made.nodes.items():
+        there, learned = asked[name], tree[line.like[name]].data.learned
+        data = replace(each.data, scenarios=there.scenarios, waived=there.waived)
+        each.data = loosened(data)
+        simulated_cuts(replace(each.programme, data=data.with_learned(learned)))
     decided = {
         key: result.decided.get(key._replace(node=line.like[key.node]), 0) for key in made.orders
     }
@@ -106,9 +113,8 @@ def _solved_line(
         joined(name, full.partition("/")[2])
         for name, other in line.like.items()
         for full in result.parts.left_out
-        if full.partition("/")[0] == other
+        if node_of(full) == other
     )
-    parts.tighten({name: tree[other].data.margins for name, other in line.like.items()})
     solved = _solved(parts, settings, is_large(result))
     if solved is None:
         return None
@@ -134,14 +140,9 @@ def _with_orders_of(
     """Cost of this tree with the orders for mean demand until paths branch; None without one."""
     made = result.roadmap
     shared = {key: x for key, x in made.orders.items() if not made.nodes[key.node].node.branch}
-    before = [(variable, variable.low, variable.high) for variable in shared.values()]
     large = is_large(result)
-    try:
-        for key, variable in shared.items():
-            count = mean.orders.get(key, 0.0)
-            variable.low = variable.high = count if large else float(round(count))
+    counts = {x: mean.orders.get(key, 0.0) for key, x in shared.items()}
+    whole = {x: count if large else float(round(count)) for x, count in counts.items()}
+    with limited({x: (count, count) for x, count in whole.items()}):
         solved = _solved(result.parts.beside(), settings, large)
-        return None if solved is None else solved[0]
-    finally:
-        for variable, low, high in before:
-            variable.low, variable.high = low, high
+    return None if solved is None else solved[0]

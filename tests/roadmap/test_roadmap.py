@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from optimization.test_golden import SENSES
-from support import EXACT, model_of
+from support import EXACT, SHED_LATE, model_of
+from test_every_hour import DAY, fails_somewhere
 
 from planner.errors import InputError
 from planner.infrastructure.entities import Model
@@ -22,6 +23,8 @@ from planner.optimization.formulation.algebra import Expression
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.labels import label
 from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.solution.deadline import Deadline, OutOfTime
+from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import solve
 from planner.plan.files import parse_plan
 from planner.roadmap.assembly import node_model
@@ -32,12 +35,15 @@ from planner.roadmap.delays import cost_of, delay_of
 from planner.roadmap.files import parse_roadmap, read_roadmap, write_roadmap
 from planner.roadmap.infeasible import why_none
 from planner.roadmap.making import make, orders_of
-from planner.roadmap.parts import RoadmapParts, relaxed_cost, solve_roadmap
-from planner.roadmap.planning import RoadmapResult, Selections, plan_roadmap, planned
+from planner.roadmap.parts import RoadmapLoop, RoadmapParts, relaxed_cost, solve_roadmap
+from planner.roadmap.planning import RoadmapResult, plan_roadmap, planned
+from planner.roadmap.pricing import Selections
 from planner.roadmap.programme import OrderKey, RoadmapProgramme, ScenariosAt, build_roadmap
 from planner.roadmap.records import CashFlowRecord, Roadmap
 from planner.roadmap.tree import changes_at, demand_factor, line_of, tree
 from planner.scenarios.generators import all_scenarios
+from planner.selection import Wanted
+from planner.verification import optimize_and_verify
 
 Made = tuple[RoadmapResult, Roadmap]
 GOLDEN = Path(__file__).parent / "golden" / "orders.txt"
@@ -262,6 +268,55 @@ def test_what_no_order_meets_in_time_is_bridged_and_shown(made: Made) -> None:
     assert not last.failed
     assert last.judged == last.survived > 0
     assert roadmap.survives
+
+
+def test_what_fails_its_simulation_is_learned_from(tmp_path: Path) -> None:
+    model = model_of(tmp_path, SHED_LATE)
+    survivor = optimize_and_verify(model, all_scenarios(model), EXACT).best
+    assert survivor is not None
+    one = plan_roadmap(with_horizon(model, periods=1), EXACT)
+    assert (one.rounds, one.survives) == (2, True)
+    assert one.roadmap.nodes["p1"].data.learned
+    yearly = one.solution.objective * (1 + model.finance.discount_rate)
+    assert yearly == pytest.approx(survivor.objective_usd_per_year)
+    growing = with_horizon(model, periods=2, growth={"demand": {"per_year": 0.1}})
+    two = plan_roadmap(growing, EXACT)
+    assert two.survives
+    assert two.solution.bound < one.solution.objective < two.solution.objective
+    _, roadmap = make(replace(load_model("tiny"), model=growing), EXACT)
+    assert roadmap is not None
+    assert all(plan.verification.learned for plan in roadmap.plans.values())
+
+
+def test_hours_at_which_a_node_fails_are_planned_for() -> None:
+    wanted = Wanted(only=("region-west", "surge"))
+    loaded = load_model("tiny", DAY)
+    model = with_horizon(loaded.model, periods=1)
+    result, roadmap = make(replace(loaded, model=model), SolverSettings(gap=0.01), wanted)
+    assert roadmap is not None
+    plan = roadmap.plans["p1"]
+    assert roadmap.survives
+    assert roadmap.rounds > 1
+    assert plan.verification.left_out
+    assert plan.model.scenarios is not None and plan.model.scenarios.also
+    assert not fails_somewhere(loaded.model, result.outcomes["p1"].fleet)
+    assert 0 <= roadmap.gap < 0.05
+
+
+def test_time_over_in_the_relaxation_leaves_orders_rounded_up(
+    growing: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def over(loop: RoadmapLoop) -> None:
+        loop.deadline = Deadline(replace(EXACT, time_limit_seconds=1e-9))
+        raise OutOfTime
+
+    monkeypatch.setattr(RoadmapLoop, "_whole", over)
+    model = with_horizon(growing.model, periods=2, growth={"demand": {"per_year": 0.2}})
+    made = build_roadmap(model, all_scenarios)
+    found = solve_roadmap(RoadmapParts(made.base.data, EXACT, roadmap=made), EXACT)
+    assert found.status == "feasible"
+    assert found.objective > found.bound
+    assert all(found.values[x.name].is_integer() for x in made.orders.values())
 
 
 def test_only_what_nothing_can_replace_has_to_be_bridged(growing: LoadedModel) -> None:

@@ -22,11 +22,12 @@ from planner.optimization.decomposition.blocks import Block, Floats
 from planner.optimization.decomposition.evaluation import MISSED, Evaluation
 from planner.optimization.decomposition.master import Failure, Learned, Master
 from planner.optimization.decomposition.parts import Decomposition
+from planner.optimization.formulation.algebra import Variable
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.risk import MILLION
 from planner.optimization.solution.deadline import Deadline, OutOfTime
-from planner.optimization.solution.decisions import Decision, bounded, counts_of, settled, variables
+from planner.optimization.solution.decisions import counts_of, limited, variables
 from planner.optimization.solution.settings import NOISE, SolverSettings
 from planner.optimization.solution.solving import (
     Solution,
@@ -47,6 +48,8 @@ WHOLE_BLOCKS = 2
 FEW_BLOCKS = 1500
 #: Relative distance of a cut from the value of its block that counts as none.
 TIGHT = 1e-7
+#: Gap of a first plan where time is over.
+ROUGH_GAP = 0.1
 #: Distance from a whole number that counts as rounding of the solver.
 ROUNDED = 1e-6
 #: How far from the last plan a later round looks first: so many of a kind, and a share of them.
@@ -78,7 +81,7 @@ class Loop:
         self.started, self.deadline = time.perf_counter(), Deadline(settings)
         self.lower, self.upper = parts.bound, math.inf
         self.best: Solution | None = None
-        self.fractional: dict[Decision, float] = {}
+        self.fractional: dict[Variable, float] = {}
         self.once_usd: Mapping[str, float] = {}
 
     def _prepare(self) -> None:
@@ -152,8 +155,7 @@ class Loop:
             self.lower = max(self.lower, least)
             upper, found = self._evaluated(blocks)
             if math.isfinite(upper):
-                chosen = variables(self.parts.base)
-                self.fractional = {key: one.value or 0.0 for key, one in chosen.items()}
+                self.fractional = {one: one.value or 0.0 for one in self._decided()}
             alone = self._impossible(found)
             if alone:
                 return self._refused(programme, alone)
@@ -172,8 +174,10 @@ class Loop:
     def _whole(self) -> Solution:
         """Solve for whole numbers of purchases."""
         share = GAP_SHARE
-        if self.start and math.isfinite(self.parts.bound) and self._nearby(self.start):
-            return self._ended("optimal")
+        if self.start and math.isfinite(self.parts.bound):
+            chosen, counts = variables(self.parts.base), counts_of(self.parts.base, self.start)
+            if self._nearby({chosen[key]: count for key, count in counts.items()}):
+                return self._ended("optimal")
         while True:
             programme, before = self.master.programme(), (self.lower, self.upper)
             start = self._begin()
@@ -193,13 +197,18 @@ class Loop:
             if not self._enlarge(self._missing(found)) and before == (self.lower, self.upper):
                 share = 0.0  # cuts say all that there is: only the gap of the master is left
 
+    def _decided(self) -> Iterable[Variable]:
+        """Variables of what is bought."""
+        return variables(self.parts.base).values()
+
     def _round_up(self) -> None:
-        """Where time ends before there is a plan: the relaxation with all purchases rounded up."""
+        """Where time ends before there is a plan: as much as the relaxation rounded up."""
         if not self.fractional:
             return
-        counts = {key: math.ceil(count - ROUNDED) for key, count in self.fractional.items()}
-        with bounded(self.parts.base, settled(counts)):
-            solution = solve(self.master.programme(), self.deadline.endless)
+        counts = {x: min(x.high, math.ceil(n - ROUNDED)) for x, n in self.fractional.items()}
+        with limited({x: (count, x.high) for x, count in counts.items()}):
+            rough = replace(self.deadline.endless, gap=ROUGH_GAP)
+            solution = solve(self.master.programme(), rough)
         if solution.status != "infeasible":
             upper, found = self._evaluated(self.blocks, needed=True)
             if math.isfinite(upper):
@@ -209,15 +218,15 @@ class Loop:
         """Where the search for whole numbers starts."""
         return self.best.fleet if self.best else self.start
 
-    def _nearby(self, start: Fleet) -> bool:
+    def _nearby(self, counts: Mapping[Variable, float]) -> bool:
         """Whether a plan near that of the last round is proven by the bound of the last round."""
-        base, limits = self.parts.base, {}
-        for key, count in counts_of(base, start).items():
-            variable, step = variables(base)[key], max(NEAR, round(NEAR_SHARE * count))
-            limits[key] = (max(variable.low, count - step), min(variable.high, count + step))
+        limits = {}
+        for variable, count in counts.items():
+            step = max(NEAR, round(NEAR_SHARE * count))
+            limits[variable] = max(variable.low, count - step), min(variable.high, count + step)
         for _ in range(NEAR_ROUNDS):
             programme = self.master.programme()
-            with bounded(base, limits):
+            with limited(limits):
                 gap = min(GAP_SHARE * self.settings.gap, WIDEST_GAP)
                 solution = solve(programme, self.deadline.settings(gap))
             if solution.status == "infeasible":

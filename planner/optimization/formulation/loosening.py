@@ -30,11 +30,20 @@ from planner.scenarios.standard import ALL, TOLERANCE
 from planner.scenarios.timeline import Timeline
 
 
-def loosened(data: ProblemData) -> ProblemData:
-    """A problem that no plan violates that survives, and in which none costs more."""
-    waived = stricter_rows(data)
-    loose = replace(data, margins={}, cuts=None, waived=waived)
-    return loose.with_stages(tuple(_loosened(data.model, stage) for stage in loose.stages))
+def loosened(data: ProblemData, known: ProblemData | None = None) -> ProblemData:
+    """A problem that no plan violates that survives, and in which none costs more.
+
+    Parameters
+    ----------
+    known
+        An earlier one, loosened, whose stages are kept where the scenario is the same.
+    """
+    before = known or replace(data, scenarios=(), margins={}, cuts=None)
+    loose = before.changed(data.scenarios, {}, {**data.waived, **stricter_rows(data)})
+    kept = {id(stage) for stage in before.stages}
+    return loose.with_stages(
+        tuple(one if id(one) in kept else _loosened(data.model, one) for one in loose.stages)
+    )
 
 
 def stricter_rows(data: ProblemData) -> dict[Key, float]:

@@ -463,12 +463,17 @@ def capital_usd(programme: Programme) -> Expression:
     return sum_of(terms)
 
 
-def simulated_cuts(programme: Programme) -> None:
+def simulated_cuts(programme: Programme, first: int = 0) -> None:
     """Purchases make up for what earlier plans were short of in simulation.
 
     ``Σ_p share_p·(n_p − bought_p) ≥ 1`` for every breach, n being what is bought less retired
+
+    Parameters
+    ----------
+    first
+        Number of the first cut that has no row yet.
     """
-    for number, cut in enumerate(programme.data.learned):
+    for number, cut in enumerate(programme.data.learned[first:], first):
         terms = (gain.share * (_net(programme, gain) - gain.bought) for gain in cut.gains)
         row = sum_of(terms) >= 1
         programme.define(row, Family.SIMULATED_CUT, cut.scenario, cut.subject, str(number))

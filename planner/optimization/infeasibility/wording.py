@@ -149,7 +149,9 @@ def noun(row: Row, scenario: bool = True) -> str:
 def waived_text(key: Key) -> str:
     """A waived row: what the plan does not have to satisfy, but its simulation shows."""
     family, subject, scenario = key
-    return f"that {STRICTER[family]}: {subject} in scenario {scenario}"
+    stated = STRICTER.get(family)
+    what = f"that {stated}: {subject}" if stated else f"{family.replace('_', ' ')} of {subject}"
+    return f"{what} in scenario {scenario}"
 
 
 def sentence(data: ProblemData, group: ConstraintGroup) -> str:

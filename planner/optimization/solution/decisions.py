@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, NamedTuple
 
 from planner.infrastructure.entities import Model
@@ -146,17 +146,24 @@ def one_less(
 
 
 @contextmanager
-def bounded(programme: Programme, limits: Mapping[Decision, tuple[float, float]]) -> Iterator[None]:
-    """Temporarily set other bounds on some decisions."""
-    chosen = variables(programme)
-    before = {key: (chosen[key].low, chosen[key].high) for key in limits}
+def limited(limits: Mapping[Variable, tuple[float, float]]) -> Iterator[None]:
+    """Temporarily set other bounds on some variables."""
+    before = {variable: (variable.low, variable.high) for variable in limits}
     try:
-        for key, (low, high) in limits.items():
-            chosen[key].low, chosen[key].high = low, high
+        for variable, (low, high) in limits.items():
+            variable.low, variable.high = low, high
         yield
     finally:
-        for key, (low, high) in before.items():
-            chosen[key].low, chosen[key].high = low, high
+        for variable, (low, high) in before.items():
+            variable.low, variable.high = low, high
+
+
+def bounded(
+    programme: Programme, limits: Mapping[Decision, tuple[float, float]]
+) -> AbstractContextManager[None]:
+    """Temporarily set other bounds on some decisions."""
+    chosen = variables(programme)
+    return limited({chosen[key]: bounds for key, bounds in limits.items()})
 
 
 def settled(bought: Mapping[Decision, int]) -> dict[Decision, tuple[float, float]]:
