@@ -84,7 +84,12 @@ def cheaper_region(data: Data) -> None:
     data["verification"]["survivor_bound_usd_per_year"] = None
 
 
+def failures_without_a_price(data: Data) -> None:
+    data["risk"] = None
+
+
 TAMPERED = [
+    failures_without_a_price,
     one_chiller_less,
     many_chillers,
     part_of_a_block,
@@ -130,7 +135,14 @@ def test_a_plan_is_what_it_states(plan, tiny_plan):
 
 
 @pytest.mark.parametrize(
-    "edit", [part_of_a_block, half_the_objective, cheaper_failures, lost_requests_hidden]
+    "edit",
+    [
+        part_of_a_block,
+        half_the_objective,
+        cheaper_failures,
+        lost_requests_hidden,
+        failures_without_a_price,
+    ],
 )
 def test_an_edited_plan_is_not_what_it_states(plan, tiny_plan, tmp_path, edit):
     folder = edited(tiny_plan, tmp_path / "out", edit)

@@ -98,7 +98,11 @@ DATA: dict[str, Any] = {
         "survives": False,
         "rounds": [{"round": 1, "objective_usd_per_year": 90e6, "failed": ["region-west"]}],
     },
-}
+    "risk": {
+        "kind": "expected", "alpha": 0.95, "beta": 0.0, "expected_usd_per_year": 0.0,
+        "cvar_usd_per_year": 0.0, "worst_usd_per_year": 0.0, "once_usd": {},
+    },
+}  # fmt: skip
 PLAN = Plan.model_validate(DATA)
 
 
