@@ -18,12 +18,13 @@ from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.learning import admitting, learn
 from planner.memory import available_bytes
+from planner.optimization.decomposition.loop import UNFINISHED
 from planner.optimization.decomposition.size import GIB, TooLarge, estimated
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.loosening import loosened
 from planner.optimization.formulation.purchases import simulated_cuts
-from planner.optimization.solution.deadline import Deadline
+from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.decisions import counts_of, variables
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, fleet_of
@@ -244,7 +245,19 @@ class _Planning:
         return {v.name: float(orders.get(key, 0)) for key, v in self.roadmap.orders.items()}
 
     def solved(self, first: Mapping[str, float] | None) -> Solution:
-        """Solve; nothing is asked any more of failures that no order meets in time."""
+        """Solve; nothing is asked any more of failures that no order meets in time.
+
+        Raises
+        ------
+        SolverError
+            If the solver fails, or time ends before there is a roadmap.
+        """
+        try:
+            return self._solved(first)
+        except OutOfTime:
+            raise SolverError(UNFINISHED) from None
+
+    def _solved(self, first: Mapping[str, float] | None) -> Solution:
         if self.best is not None:
             if self.bound_usd is None:
                 self.bound_usd = self._bound()
@@ -284,7 +297,8 @@ class _Planning:
 
         Apart from the budget: with less at hand less is spent.
         """
-        judged, known = self._judged(name), self.not_planned.get(name, ())
+        judged = replace(self._judged(name), over=lambda: False)
+        known = self.not_planned.get(name, ())
         most = [
             0 if key.kind == "retired" else count
             for key, count in zip(judged.keys, judged.most, strict=True)
