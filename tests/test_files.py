@@ -88,17 +88,17 @@ def test_nothing_is_left_of_a_write_that_fails(
 
 def test_files_of_a_folder_carry_their_hashes(tmp_path: Path) -> None:
     write_folder(tmp_path, {"a": b"1", "b": b"2"}, {"time": b"3"})
-    assert not list(strange_files(tmp_path / "a"))
+    assert not strange_files(tmp_path / "a")
     (tmp_path / "time").write_bytes(b"4")
-    assert not list(strange_files(tmp_path / "a"))
+    assert not strange_files(tmp_path / "a")
     (tmp_path / "b").write_bytes(b"3")
-    assert list(strange_files(tmp_path / "a")) == [
-        f"{tmp_path / 'b'} is not the file that was written"
-    ]
+    assert strange_files(tmp_path / "a") == {
+        "b": f"{tmp_path / 'b'} is not the file that was written"
+    }
     (tmp_path / "b").unlink()
-    assert list(strange_files(tmp_path / "a")) == [f"{tmp_path / 'b'} is missing"]
+    assert strange_files(tmp_path / "a") == {"b": f"{tmp_path / 'b'} is missing"}
     (tmp_path / "c").touch()
-    assert not list(strange_files(tmp_path / "c"))
+    assert not strange_files(tmp_path / "c")
 
 
 def test_files_of_a_folder_are_all_of_one_writer(tmp_path: Path) -> None:
@@ -114,5 +114,5 @@ def test_files_of_a_folder_are_all_of_one_writer(tmp_path: Path) -> None:
     for writer in writers:
         writer.join()
     assert len({(tmp_path / name).read_bytes() for name in names}) == 1
-    assert not list(strange_files(tmp_path / names[0]))
+    assert not strange_files(tmp_path / names[0])
     assert {path.name for path in tmp_path.iterdir()} == {*names, SUMS}
