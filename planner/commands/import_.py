@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from planner.imports.merging import Merged
     from planner.infrastructure.loading import LoadedModel
 
-SOURCES = ("netbox", "kubernetes", "terraform")
+SOURCES = ("netbox", "kubernetes", "terraform", "prometheus")
 
 
 @click.command(
@@ -38,6 +38,7 @@ SOURCES = ("netbox", "kubernetes", "terraform")
         "plan import netbox --url https://netbox.example --planned -o built.yaml",
         "plan import kubernetes nodes-and-pods.json -o platform.yaml",
         "plan import terraform plan.json --planned -o platform.yaml",
+        "plan import prometheus measured --into platform.yaml -o measured.yaml",
         "plan import netbox export --into platform.yaml",
         "plan import netbox export --into platform.yaml -o merged.yaml",
     ),
@@ -76,6 +77,13 @@ SOURCES = ("netbox", "kubernetes", "terraform")
     help="What your site calls a custom field, label or query (docs/imports.md), e.g. "
     "gpu_count=accelerators (repeatable).",
 )
+@click.option(
+    "--days",
+    type=click.IntRange(1, 35),
+    default=7,
+    show_default=True,
+    help="prometheus with --url: days up to now that are asked for.",
+)
 @output_options
 def command(
     source: str,
@@ -86,6 +94,7 @@ def command(
     take: tuple[str, ...],
     planned: bool,
     names: tuple[str, ...],
+    days: int,
     output: Output,
 ) -> int:
     r"""Make a model from an inventory, and list what is missing, assumed or suspect.
@@ -96,6 +105,8 @@ def command(
                 GET /api/dcim/sites/ returned, ...; more pages sites.2.json
     kubernetes  what `kubectl get nodes,pods -A -o json` printed
     terraform   what `terraform show -json` printed of a plan or a state
+    prometheus  a folder of what /api/v1/query_range returned:
+                requests.json, ...
 
     Nothing is invented: what a model needs and the inventory lacks is assumed, marked in the file
     and listed. Without -o nothing is written.
@@ -114,9 +125,13 @@ def command(
         raise click.UsageError("Name PATH or --url, and not both.")
     if url and not importer.token:
         raise click.UsageError(f"{source} has no --url; name the PATH of an export.")
-    asked = Asked(path, url, planned, _renamed(names, importer.names))
+    asked = Asked(path, url, planned, _renamed(names, importer.names), days)
     loaded = None if into is None else load_model(into)
-    inventory = completed(importer.read(asked), None if loaded is None else loaded.model)
+    found = importer.read(asked)
+    if loaded is None and "regions" not in found.sections:
+        message = "says nothing of regions and GPUs; name the model that has them with --into"
+        raise InputError.single(asked.place, message)
+    inventory = completed(found, None if loaded is None else loaded.model)
     merged = None if loaded is None else _merged(loaded, inventory, take)
     text = model_text(inventory) if merged is None else merged.text
     if file is not None:

@@ -18,6 +18,7 @@ from planner.imports.model_text import entry_lines, remark, value_text
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import LoadedModel
 
+OF_PEOPLE = ("tiers", "zones")
 #: Sections whose entries an importer names as long as they are there.
 NAMED_BY_IMPORTERS = (
     "regions",
@@ -88,14 +89,7 @@ def merge(loaded: LoadedModel, text: str, inventory: Inventory, take: Sequence[s
     editor = _Editor(text if text.endswith("\n") else f"{text}\n", str(loaded.file))
     added: list[str] = []
     differences: list[Difference] = []
-    for section, entries in inventory.sections.items():
-        there: Mapping[str, Any] = getattr(loaded.model, section)
-        # What is only assumed of a section says nothing where people have stated theirs.
-        if there and not inventory.is_stated(section):
-            continue
-        new = {name: fields for name, fields in entries.items() if name not in there}
-        editor.add_entries(section, new, inventory.titles)
-        added += [f"{section}.{name}" for name in new]
+    # Fields first: one of the last entry of a section stands before entries that are new.
     for path, stated in inventory.values():
         if path[1] not in getattr(loaded.model, path[0]):
             continue
@@ -105,6 +99,14 @@ def merge(loaded: LoadedModel, text: str, inventory: Inventory, take: Sequence[s
         elif isinstance(found, Difference):
             done = found.taken and editor.set_value(path, found.inventory)
             differences.append(replace(found, taken=bool(done)))
+    for section, entries in inventory.sections.items():
+        there: Mapping[str, Any] = getattr(loaded.model, section)
+        # Who uses the platform people state; what is only assumed of it is not added to theirs.
+        if section in OF_PEOPLE and there and not inventory.is_stated(section):
+            continue
+        new = {name: fields for name, fields in entries.items() if name not in there}
+        editor.add_entries(section, new, inventory.titles)
+        added += [f"{section}.{name}" for name in new]
     unknown = [
         f"{section}.{name}"
         for section in inventory.sections

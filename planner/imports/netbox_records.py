@@ -14,7 +14,7 @@ from planner.errors import InputError, Problem, refuse
 from planner.files import read_bytes
 from planner.imports.inventory import Asked
 from planner.imports.live import Pages, live_lists
-from planner.imports.reading import Amount, Whole, read_records
+from planner.imports.reading import Amount, Whole, pages, read_records
 from planner.infrastructure.source import MOST_VALUES
 
 #: Custom fields, which every site names itself.
@@ -261,8 +261,7 @@ def _from_folder(folder: Path) -> Callable[[str], Pages]:
         raise InputError.single(str(folder), "is not a folder; expected one with sites.json, …")
 
     def read(name: str) -> Pages:
-        files = sorted({*folder.glob(f"{name}.json"), *folder.glob(f"{name}.*.json")})
-        return tuple((str(file), partial(read_bytes, file, str(file))) for file in files)
+        return tuple((str(f), partial(read_bytes, f, str(f))) for f in pages(folder, name))
 
     return read
 

@@ -41,6 +41,11 @@ def read_records[T: BaseModel](
         raise InputError(_complaint(place, detail) for detail in details) from error
 
 
+def pages(folder: Path, name: str) -> list[Path]:
+    """Files of a list or an answer: ``NAME.json``, and its pages ``NAME.*.json``."""
+    return sorted({*folder.glob(f"{name}.json"), *folder.glob(f"{name}.*.json")})
+
+
 def read_files[T: BaseModel](path: Path, kind: type[T]) -> Iterator[tuple[str, T]]:
     """Records of a file, or of each ``.json`` file in a folder, with the name of the file.
 

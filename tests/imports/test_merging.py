@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner.errors import InputError
-from planner.imports.inventory import Asked, Inventory
+from planner.imports.inventory import Asked, Inventory, Stated
 from planner.imports.merging import Merged, merge
 from planner.imports.model_text import completed, model_text
 from planner.imports.netbox import read_netbox
@@ -135,3 +136,26 @@ def test_entries_that_are_gone_come_back_and_no_line_goes(inventory, tmp_path, d
     found = merged(text, inventory, tmp_path)
     assert sorted(found.text.splitlines()) == sorted(whole.splitlines())
     assert set(found.added) == {f"feeds.{name}" for name in gone}
+
+
+def test_a_field_of_the_last_entry_stays_with_it(inventory, tmp_path):
+    """Of the last region a field is missing, and a region behind it."""
+    names = list(inventory.sections["regions"])
+    text = model_text(inventory)
+    last, other = names[-1], names[0]
+    sections = {
+        name: {e: f for e, f in entries.items() if other not in e}
+        for name, entries in inventory.sections.items()
+    }
+    zone = {**inventory.sections["zones"]["users"], "latency_ms": Stated({last: 0.0})}
+    sections["zones"] = {"users": zone}
+    text = model_text(replace(inventory, sections=sections))
+    line = next(line for line in text.splitlines(True) if line.startswith("    longitude:"))
+    found = merged(text.replace(line, ""), inventory, tmp_path)
+    assert f"regions.{other}" in found.added
+    assert f"regions.{last}.longitude" in found.added
+    regions = of_text(found.text, tmp_path).regions
+    wanted = inventory.sections["regions"]
+    assert {n: r.longitude for n, r in regions.items()} == {
+        name: fields["longitude"].value for name, fields in wanted.items()
+    }
