@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import sys
 import zipfile
 from contextlib import redirect_stderr, redirect_stdout
@@ -30,6 +31,12 @@ QUICKSTART = Path(__file__).with_name("quickstart.md")
 IMPORTS = Path(__file__).with_name("imports.md")
 EXPORT = README.parent / "tests" / "imports" / "netbox-4.7.zip"
 IMPORT = ("import", "netbox", "export")
+#: Export of each other source on the page, and the part of what is printed that is shown.
+EXPORTS = {
+    "kubernetes": ("nodes-and-pods.json", "Suspect: "),
+    "terraform": ("plan.json", "Left out: "),
+    "prometheus": ("measured", "Inventory, "),
+}
 OPTIMIZE = ("optimize", "-o", "out")
 REPLAY = ("replay", "chatgpt-2023")
 EXPLAIN = ("explain", "tiny-plan/plan.json")
@@ -127,10 +134,21 @@ def filled_quickstart(text: str, folder: Path) -> str:
 
 
 def filled_imports(text: str, folder: Path) -> str:
-    """Text of the page of imports with its block run anew, on the export of the tests."""
+    """Text of the page of imports with its blocks run anew, on the exports of the tests."""
+    lay_out(folder)
+    blocks = {"import": run(*IMPORT, folder=folder)}
+    for name, (file, part) in EXPORTS.items():
+        blocks[name] = _part(run("import", name, file, folder=folder), part)
+    return _with_blocks(text, blocks)
+
+
+def lay_out(folder: Path) -> None:
+    """Put the exports of the tests into a folder, with the names of the page."""
     with zipfile.ZipFile(EXPORT) as packed:
         packed.extractall(folder)
-    return _with_blocks(text, {"import": run(*IMPORT, folder=folder)})
+    shutil.copytree(EXPORT.with_name("prometheus"), folder / "measured")
+    shutil.copy(EXPORT.with_name("kubernetes.json"), folder / "nodes-and-pods.json")
+    shutil.copy(EXPORT.with_name("terraform-plan.json"), folder / "plan.json")
 
 
 def _with_blocks(text: str, blocks: dict[str, str]) -> str:

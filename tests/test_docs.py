@@ -17,7 +17,6 @@ import io
 import json
 import re
 import shlex
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -26,7 +25,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from support import CHECKOUT, NETBOX
+from support import CHECKOUT
 
 from planner.commands import COMMANDS, cli, main
 from planner.infrastructure import catalogue, loading
@@ -259,8 +258,7 @@ def test_every_block_of_a_page_works(page: Path, desk: Path) -> None:
     names: dict[str, Any] = {}
     problems: list[str] = []
     if page.name == "imports.md":
-        with zipfile.ZipFile(NETBOX) as packed:
-            packed.extractall(desk)
+        script("readme").lay_out(desk)
     if page.name in BEFORE:
         problems.append(try_command(["plan", *BEFORE[page.name]], desk))
     for block in blocks(page):

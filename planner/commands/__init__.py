@@ -35,7 +35,7 @@ COMMANDS = {
     "replay": "simulate a recorded incident and compare it with what was observed",
     "calibrate": "fit what an incident declares to the milestones it declares",
     "graph": "draw the infrastructure and its dependencies",
-    "import": "make a model from an inventory: what NetBox exports",
+    "import": "make a model from NetBox, Kubernetes, Terraform or Prometheus",
     "new": "start a model or an incident of your own, or make a synthetic one of any size",
     "catalogue": "list the GPUs, cooling units, offers, climates and shapes that models can take",
     "check": "validate a model and say what it holds",

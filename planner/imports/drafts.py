@@ -7,7 +7,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from planner.imports.inventory import Fields, Finding, Inventory, Kind, Stated, Total, shown
+from planner.imports.inventory import (
+    Fields,
+    Finding,
+    Inventory,
+    Kind,
+    Stated,
+    Total,
+    gathered,
+    shown,
+)
 from planner.imports.names import Names
 from planner.infrastructure.catalogue import catalogue
 
@@ -170,17 +179,14 @@ def add_pools(
         draft.add("gpus", name, gpu, fields)
         entry = catalogue("gpus.csv").get(catalogue_entry(gpu) or "", {})
         power[gpu] = float(entry.get("power_mw", TYPICAL_MW))
-    regions: dict[str, list[Pool]] = {}
-    clusters: dict[tuple[str, str, str], list[Pool]] = {}
-    for pool in sorted(pools, key=lambda pool: (pool.region, pool.zone, pool.gpu, pool.title)):
-        regions.setdefault(pool.region, []).append(pool)
-        clusters.setdefault((pool.region, pool.zone, pool.gpu), []).append(pool)
+    ordered = sorted(pools, key=lambda pool: (pool.region, pool.zone, pool.gpu, pool.title))
+    regions = gathered((pool.region, pool) for pool in ordered)
+    clusters = gathered(((pool.region, pool.zone, pool.gpu), pool) for pool in ordered)
     places = {region: draft.names.new(region) for region in regions}
     for region, here in regions.items():
         mw = Stated(_draw_mw(here, power), "the provider's", "low", alike="as its GPUs draw")
         draft.add("regions", places[region], region, {"power_limit_mw": mw})
     found = {}
-    domains: dict[tuple[str, str], list[str]] = {}
     for key, here in clusters.items():
         region, zone, gpu = key
         name = draft.names.new(_place(region, zone), gpu)
@@ -197,7 +203,7 @@ def add_pools(
             text = "spread evenly over its zones"
             fields["existing_gpus"] = Stated(count, text, "medium", source, "an even share")
         draft.add("clusters", name, ", ".join(dict.fromkeys(p.title for p in here)), fields)
-        domains.setdefault((region, zone), []).append(name)
+    domains = gathered((key[:2], name) for key, (_, name) in found.items())
     for (region, zone), names in domains.items():
         here = [pool for pool in regions[region] if pool.zone == zone]
         _add_domain(draft, places[region], _place(region, zone), names, _draw_mw(here, power), zone)

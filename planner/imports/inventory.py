@@ -26,6 +26,18 @@ def shown(text: object) -> str:
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
+def gathered[K, V](pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    """Values by their key.
+
+    >>> gathered([("a", 1), ("b", 2), ("a", 3)])
+    {'a': [1, 3], 'b': [2]}
+    """
+    found: dict[K, list[V]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found
+
+
 @dataclass(frozen=True)
 class Stated:
     """A value of the model with what it rests on.
@@ -64,10 +76,7 @@ def grouped(findings: Iterable[Finding], kind: Kind) -> list[tuple[str, str]]:
     >>> grouped([Finding("suspect", name, "is odd") for name in "abcde"], "suspect")
     [('a, b, c and 2 more', 'is odd')]
     """
-    subjects: dict[str, list[str]] = {}
-    for finding in findings:
-        if finding.kind == kind:
-            subjects.setdefault(finding.text, []).append(finding.subject)
+    subjects = gathered((found.text, found.subject) for found in findings if found.kind == kind)
     return [(listed(names), text) for text, names in subjects.items()]
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from planner.amounts import counted
 from planner.errors import InputError, Problem, refuse
@@ -36,42 +36,26 @@ UNKNOWN = (
 )
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class _Owner(_Part):
-    kind: str = ""
-    name: str = ""
-    controller: bool = False
-
-
-class _Meta(_Part):
+class _Meta(BaseModel):
     name: str
     namespace: str = ""
-    labels: Mapping[str, str] = {}
-    ownerReferences: tuple[_Owner, ...] = ()  # noqa: N815
+    labels: dict[str, str] = {}
+    ownerReferences: tuple[dict[str, Any], ...] = ()  # noqa: N815
 
 
-class _Resources(_Part):
-    requests: Mapping[str, str | int] = {}
-    limits: Mapping[str, str | int] = {}
+class _Resources(BaseModel):
+    requests: dict[str, str | int] = {}
+    limits: dict[str, str | int] = {}
 
 
-class _Container(_Part):
+class _Container(BaseModel):
     resources: _Resources = _Resources()
     restartPolicy: str = ""  # noqa: N815
 
 
-class _Taint(_Part):
-    key: str
-    value: str = ""
-    effect: str
-
-
-class _Spec(_Part):
+class _Spec(BaseModel):
     unschedulable: bool = False
-    taints: tuple[_Taint, ...] = ()
+    taints: tuple[dict[str, str], ...] = ()
     nodeName: str = ""  # noqa: N815
     containers: tuple[_Container, ...] = ()
     initContainers: tuple[_Container, ...] = ()  # noqa: N815
@@ -79,19 +63,14 @@ class _Spec(_Part):
     priorityClassName: str = ""  # noqa: N815
 
 
-class _Condition(_Part):
-    type: str
-    status: str
-
-
-class _Status(_Part):
-    allocatable: Mapping[str, str | int] = {}
-    capacity: Mapping[str, str | int] = {}
-    conditions: tuple[_Condition, ...] = ()
+class _Status(BaseModel):
+    allocatable: dict[str, str | int] = {}
+    capacity: dict[str, str | int] = {}
+    conditions: tuple[dict[str, Any], ...] = ()
     phase: str = ""
 
 
-class _Item(_Part):
+class _Item(BaseModel):
     kind: str
     metadata: _Meta
     spec: _Spec = _Spec()
@@ -105,7 +84,7 @@ def _known(items: Any) -> Any:
     return [i for i in items if not isinstance(i, dict) or i.get("kind") in ("Node", "Pod")]
 
 
-class _List(_Part):
+class _List(BaseModel):
     kind: str
     items: Annotated[tuple[_Item, ...], BeforeValidator(_known), Field(max_length=MOST_VALUES)]
 
@@ -174,7 +153,10 @@ def _bad_amounts(file: str, item: _Item, resource: str) -> Iterable[Problem]:
 
 def _state(node: _Item) -> str:
     """State of a node, in the words of kubectl."""
-    ready = any(c.type == "Ready" and c.status == "True" for c in node.status.conditions)
+    ready = any(
+        said.get("type") == "Ready" and said.get("status") == "True"
+        for said in node.status.conditions
+    )
     cordoned = "SchedulingDisabled" if node.spec.unschedulable else ""
     return ", ".join(part for part in ("Ready" if ready else "NotReady", cordoned) if part)
 
@@ -201,8 +183,9 @@ def _pool(draft: Draft, node: _Item, names: Mapping[str, str]) -> Pool | None:
         of = node.status.capacity[names["gpus"]]
         draft.find("suspect", here, f"{have} of its {of} GPUs are allocatable: one may be broken")
     for taint in node.spec.taints:
-        if taint.key != names["gpus"] and not taint.key.startswith(OF_STATE):
-            text = f"{taint.key}={taint.value}:{taint.effect}"
+        key = taint.get("key", "")
+        if key != names["gpus"] and not key.startswith(OF_STATE):
+            text = f"{key}={taint.get('value', '')}:{taint.get('effect', '')}"
             draft.find("suspect", here, f"only pods that tolerate {text!a} may use its GPUs")
     kind = labels.get(INSTANCE, "")
     if not product:
@@ -236,12 +219,12 @@ def _requested(pod: _Item, resource: str) -> int:
 def _workload(pod: _Item) -> tuple[str, str]:
     """Kind and full name of what a pod belongs to."""
     meta = pod.metadata
-    owner = next(
-        (o for o in meta.ownerReferences if o.controller), _Owner(kind="Pod", name=meta.name)
-    )
-    stem = owner.name.removesuffix(f"-{meta.labels.get('pod-template-hash', '')}")
-    kind = "Deployment" if owner.kind == "ReplicaSet" and stem != owner.name else owner.kind
-    return kind, f"{meta.namespace} {stem}".strip()
+    owners = [owner for owner in meta.ownerReferences if owner.get("controller") is True]
+    kind, name = (str((owners or [{}])[0].get(key, "")) for key in ("kind", "name"))
+    stem = name.removesuffix(f"-{meta.labels.get('pod-template-hash', '')}")
+    if kind == "ReplicaSet" and stem != name:
+        kind = "Deployment"
+    return kind or "Pod", f"{meta.namespace} {stem or meta.name}".strip()
 
 
 def _add_demand(

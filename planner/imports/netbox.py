@@ -9,7 +9,7 @@ from planner.amounts import counted
 from planner.errors import InputError
 from planner.imports import drafts
 from planner.imports.drafts import Draft, catalogue_entry, gpu_fields
-from planner.imports.inventory import Asked, Importer, Inventory, Stated, shown
+from planner.imports.inventory import Asked, Importer, Inventory, Stated, gathered, shown
 from planner.imports.netbox_estate import ROOM_UNITS, Estate, suspects, totals, usable_va
 from planner.imports.netbox_records import NAMES, Device, read_export
 
@@ -79,14 +79,13 @@ def read_netbox(asked: Asked) -> Inventory:
 def _gpu_types(draft: _Draft) -> Mapping[int, str]:
     """Add a GPU type for each type of GPU, or of server where several hold it; names by device."""
     estate = draft.estate
-    servers: dict[str, set[int]] = {}
-    for device in draft.gpus:
-        servers.setdefault(estate.gpu_type(device), set()).add(device.device_type)
-    grouped: dict[tuple[str, str], list[Device]] = {}
-    for device in draft.gpus:
-        gpu, kind = estate.gpu_type(device), estate.export["device-types"][device.device_type]
-        server = kind.slug if len(servers[gpu]) > 1 else ""
-        grouped.setdefault((gpu, server), []).append(device)
+    servers = gathered((estate.gpu_type(device), device.device_type) for device in draft.gpus)
+    slugs = {number: kind.slug for number, kind in estate.export["device-types"].items()}
+    grouped = gathered(
+        ((gpu, slugs[device.device_type] if len(set(servers[gpu])) > 1 else ""), device)
+        for device in draft.gpus
+        for gpu in (estate.gpu_type(device),)
+    )
     known = {key: _gpu_mw(estate, devices) for key, devices in grouped.items()}
     stated = [mw for mw in known.values() if mw is not None]
     by_device = dict[int, str]()
@@ -115,10 +114,10 @@ def _gpu_mw(estate: Estate, devices: Sequence[Device]) -> float | None:
 def _clusters(draft: _Draft, types: Mapping[int, str]) -> tuple[_Cluster, ...]:
     """Add a cluster for all GPUs of one type at one site with the same feeds and loops."""
     estate = draft.estate
-    grouped: dict[tuple[int, str, frozenset[int], frozenset[int]], list[Device]] = {}
-    for device in draft.gpus:
-        key = (device.site, types[device.id], estate.fed_by(device), estate.loops_of(device))
-        grouped.setdefault(key, []).append(device)
+    grouped = gathered(
+        ((device.site, types[device.id], estate.fed_by(device), estate.loops_of(device)), device)
+        for device in draft.gpus
+    )
     found = []
     # Of several in one rack that on most feeds has the plain name: it lasts when devices come.
     for key in sorted(grouped, key=lambda key: (-len(key[2]), *map(sorted, key[2:]))):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from planner.imports.inventory import Finding, Total, shown
+from planner.imports.inventory import Finding, Total, gathered, shown
 from planner.imports.netbox_records import (
     CoolingFeed,
     CoolingSource,
     Device,
     Export,
     PowerFeed,
+    PowerOutlet,
     PowerPort,
     Rack,
 )
@@ -69,21 +70,15 @@ class Estate:
         return tuple(d for _, d in every if d.site in self.sites and self.counts(d.status))
 
     @cached_property
-    def ports(self) -> Mapping[int, tuple[PowerPort, ...]]:
+    def ports(self) -> Mapping[int, Sequence[PowerPort]]:
         """Inlets of each device."""
-        found: dict[int, list[PowerPort]] = {}
-        for port in self.export["power-ports"].values():
-            found.setdefault(port.device, []).append(port)
-        return {device: tuple(ports) for device, ports in found.items()}
+        return gathered((port.device, port) for port in self.export["power-ports"].values())
 
     @cached_property
-    def outlets(self) -> Mapping[int, tuple[int, ...]]:
+    def outlets(self) -> Mapping[int | None, Sequence[PowerOutlet]]:
         """Outlets behind each inlet."""
-        found: dict[int, list[int]] = {}
-        for outlet in self.export["power-outlets"].values():
-            if outlet.power_port is not None:
-                found.setdefault(outlet.power_port, []).append(outlet.id)
-        return {port: tuple(outlets) for port, outlets in found.items()}
+        outlets = self.export["power-outlets"].values()
+        return gathered((outlet.power_port, outlet) for outlet in outlets)
 
     def traced(self, feed: PowerFeed, whatever: bool) -> tuple[PowerPort, ...]:
         """Inlets that a feed supplies in the end, behind distribution units.
@@ -101,7 +96,7 @@ class Estate:
             seen.add(port)
             outlets = self.outlets.get(port, ())
             for outlet in outlets:
-                waiting += self.export["power-outlets"][outlet].ports(whatever)
+                waiting += outlet.ports(whatever)
             if not outlets:
                 ends.append(self.export["power-ports"][port])
         return tuple(ends)
@@ -125,15 +120,12 @@ class Estate:
 
     def fed_by(self, device: Device) -> frozenset[int]:
         """Feeds that supply a device."""
-        return self._suppliers.get(device.id, frozenset())
+        return frozenset(self._suppliers.get(device.id, ()))
 
     @cached_property
-    def _suppliers(self) -> Mapping[int, frozenset[int]]:
-        found: dict[int, set[int]] = {}
-        for feed, devices in self.feeds.items():
-            for device in devices:
-                found.setdefault(device, set()).add(feed)
-        return {device: frozenset(feeds) for device, feeds in found.items()}
+    def _suppliers(self) -> Mapping[int, Sequence[int]]:
+        feeds = self.feeds.items()
+        return gathered((device, feed) for feed, devices in feeds for device in devices)
 
     def draw_w(self, device: Device) -> float | None:
         """Power budget of a device, nameplate where it has none; None if unknown."""
@@ -147,14 +139,14 @@ class Estate:
     @cached_property
     def loops(self) -> Mapping[int, CoolingFeed]:
         """Loops in place to a rack of the site of their source, which is in place too."""
-        found = {}
-        for number, loop in sorted(self.export["cooling-feeds"].items()):
-            source = self.sources.get(loop.cooling_source)
-            rack = None if loop.rack is None else self.export["racks"][loop.rack]
-            near = source is not None and rack is not None and rack.site == source.site
-            if near and self.counts(loop.status):
-                found[number] = loop
-        return found
+        site = {number: rack.site for number, rack in self.export["racks"].items()}
+        return {
+            number: loop
+            for number, loop in sorted(self.export["cooling-feeds"].items())
+            if self.counts(loop.status)
+            and (source := self.sources.get(loop.cooling_source))
+            and site.get(loop.rack) == source.site
+        }
 
     @cached_property
     def sources(self) -> Mapping[int, CoolingSource]:
@@ -167,16 +159,12 @@ class Estate:
         if not self.is_liquid(device) or device.rack is None:
             return frozenset()
         same_site = self.export["racks"][device.rack].site == device.site
-        return self._loops_to.get(device.rack, frozenset()) if same_site else frozenset()
+        return frozenset(self._loops_to.get(device.rack, ())) if same_site else frozenset()
 
     @cached_property
-    def _loops_to(self) -> Mapping[int, frozenset[int]]:
+    def _loops_to(self) -> Mapping[int | None, Sequence[int]]:
         """Loops to each rack."""
-        found: dict[int, frozenset[int]] = {}
-        for number, loop in self.loops.items():
-            if loop.rack is not None:
-                found[loop.rack] = found.get(loop.rack, frozenset()) | {number}
-        return found
+        return gathered((loop.rack, number) for number, loop in self.loops.items())
 
     def is_liquid(self, device: Device) -> bool:
         """Whether liquid cools a device, alone or with air."""
@@ -186,13 +174,12 @@ class Estate:
     @cached_property
     def cdus(self) -> Mapping[int | None, Mapping[int, float]]:
         """Coolant distribution units in place by rack: device and kW."""
-        found: dict[int | None, dict[int, float]] = {}
-        for device in self.devices:
-            kind = self.export["device-types"][device.device_type]
-            if kind.custom_fields.cooling_capacity_kw:
-                units = found.setdefault(device.rack, {})
-                units[device.id] = kind.custom_fields.cooling_capacity_kw
-        return found
+        types = self.export["device-types"]
+        kw = ((d, types[d.device_type].custom_fields.cooling_capacity_kw) for d in self.devices)
+        found = gathered(
+            (device.rack, (device.id, capacity)) for device, capacity in kw if capacity
+        )
+        return {rack: dict(units) for rack, units in found.items()}
 
     def racks_with(self, devices: Iterable[Device]) -> tuple[Rack, ...]:
         """Racks of some devices."""
@@ -202,25 +189,26 @@ class Estate:
 
 def totals(estate: Estate) -> tuple[Total, ...]:
     """GPUs, usable power of feeds and cooling by site and status, in place or not."""
-    export, found = estate.export, dict[tuple[str, str, str], float]()
-
-    def add(site: int, what: str, status: str | None, value: float) -> None:
-        key = (shown(export["sites"][site].name), what, shown(status))
-        found[key] = found.get(key, 0.0) + value
-
-    for device in export["devices"].values():
-        if estate.gpus(device):
-            add(device.site, "GPUs", device.status, estate.gpus(device))
-    for feed in export["power-feeds"].values():
-        add(estate.site_of(feed), "usable feed VA", feed.status, usable_va(feed))
-    for source in export["cooling-sources"].values():
-        if source.cooling_capacity is not None:
-            add(source.site, "cooling source kW", source.status, source.cooling_capacity)
-    for loop in export["cooling-feeds"].values():
-        if loop.cooling_source in export["cooling-sources"]:
-            site = export["cooling-sources"][loop.cooling_source].site
-            add(site, "loop kW", loop.status, loop.cooling_capacity or 0.0)
-    return tuple(Total(*key, round(value, 6)) for key, value in sorted(found.items()))
+    export, sources = estate.export, estate.export["cooling-sources"]
+    amounts: list[tuple[int, str, str | None, float | None]] = [
+        *((d.site, "GPUs", d.status, estate.gpus(d) or None) for d in export["devices"].values()),
+        *(
+            (estate.site_of(feed), "usable feed VA", feed.status, usable_va(feed))
+            for feed in export["power-feeds"].values()
+        ),
+        *((s.site, "cooling source kW", s.status, s.cooling_capacity) for s in sources.values()),
+        *(
+            (source.site, "loop kW", loop.status, loop.cooling_capacity or 0.0)
+            for loop in export["cooling-feeds"].values()
+            if (source := sources.get(loop.cooling_source))
+        ),
+    ]
+    found = gathered(
+        ((shown(export["sites"][site].name), what, shown(status)), value)
+        for site, what, status, value in amounts
+        if value is not None
+    )
+    return tuple(Total(*key, round(sum(values), 6)) for key, values in sorted(found.items()))
 
 
 def suspects(estate: Estate) -> Iterator[Finding]:
@@ -247,10 +235,11 @@ def suspects(estate: Estate) -> Iterator[Finding]:
 
 def _overloads(estate: Estate) -> Iterator[Finding]:
     """Racks that one of their feeds does not carry alone, by budget."""
-    by_rack: dict[int, list[PowerFeed]] = {}
-    for feed in estate.export["power-feeds"].values():
-        if feed.rack is not None and estate.site_of(feed) in estate.sites:
-            by_rack.setdefault(feed.rack, []).append(feed)
+    by_rack = gathered(
+        (feed.rack, feed)
+        for feed in estate.export["power-feeds"].values()
+        if feed.rack is not None and estate.site_of(feed) in estate.sites
+    )
     for number, feeds in sorted(by_rack.items()):
         live = [feed for feed in feeds if estate.feeds.get(feed.id)]
         # Whatever the status of device and cable: what is plugged in may be switched on.

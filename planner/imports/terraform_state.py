@@ -17,6 +17,7 @@ from planner.infrastructure.source import MOST_VALUES, walk
 
 #: What other resources call a resource, the surest first.
 IDENTITIES = ("id", "self_link", "arn", "name")
+_INDEX = re.compile(r'\[(\d+|"(\\.|[^"\\])*")\]')
 
 
 class Resource(BaseModel):
@@ -43,109 +44,51 @@ class Resource(BaseModel):
         """Address of its module, with a dot; empty for the root."""
         return self.address[: max(0, self.address.rfind(self.local))]
 
-    @property
-    def configured(self) -> str:
-        """Address of what makes it in the configuration: without indexes."""
-        return re.sub(r'\[(\d+|"(\\.|[^"\\])*")\]', "", self.module) + self.local
 
-
-class Module(BaseModel):
-    """Resources of a module and of those in it."""
-
+class _Module(BaseModel):
     resources: Annotated[tuple[Resource, ...], Field(max_length=MOST_VALUES)] = ()
-    child_modules: tuple[Module, ...] = ()
+    child_modules: tuple[_Module, ...] = ()
 
     def every(self) -> Iterator[Resource]:
-        """Resources that Terraform manages."""
         yield from (resource for resource in self.resources if resource.mode == "managed")
         for module in self.child_modules:
             yield from module.every()
 
 
-class Values(BaseModel):
-    """Values of a state."""
-
-    root_module: Module = Module()
+class _Values(BaseModel):
+    root_module: _Module = _Module()
 
 
-class State(BaseModel):
-    """A state."""
-
-    values: Values = Values()
+class _State(BaseModel):
+    values: _Values = _Values()
 
 
-class ConfiguredResource(BaseModel):
-    """A resource of the configuration, whose expressions name others."""
-
-    address: str
-    provider_config_key: str = ""
-    expressions: Any = None
-
-
-class Call(BaseModel):
-    """A call of a module."""
-
-    module: ConfiguredModule | None = None
-
-
-class ConfiguredModule(BaseModel):
-    """A module of the configuration."""
-
-    resources: tuple[ConfiguredResource, ...] = ()
-    module_calls: Mapping[str, Call] = {}
-
-    def every(self, prefix: str = "") -> Iterator[tuple[str, ConfiguredResource]]:
-        """Resources with their addresses."""
-        for resource in self.resources:
-            yield prefix + resource.address, resource
-        for name, call in self.module_calls.items():
-            if call.module is not None:
-                yield from call.module.every(f"{prefix}module.{name}.")
-
-
-class Provider(BaseModel):
-    """A provider of the configuration."""
-
-    expressions: Any = None
-
-
-class Configuration(BaseModel):
-    """The configuration of a plan."""
-
-    provider_config: Mapping[str, Provider] = {}
-    root_module: ConfiguredModule = ConfiguredModule()
-
-
-class Shown(BaseModel):
-    """A state, or a plan with what is planned and what there is."""
-
+class _Shown(BaseModel):
     format_version: Annotated[str, Field(pattern=r"^[01]\.")]
-    values: Values | None = None
-    planned_values: Values | None = None
-    prior_state: State = State()
-    configuration: Configuration = Configuration()
+    values: _Values | None = None
+    planned_values: _Values | None = None
+    prior_state: _State = _State()
+    configuration: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
 class Estate:
-    """Resources, and what their configuration says of each."""
+    """Resources, and the configuration that makes them."""
 
     resources: tuple[Resource, ...]
-    configured: Mapping[str, ConfiguredResource]
-    providers: Mapping[str, Provider]
+    configuration: dict[str, Any]
 
     def related(self, resource: Resource, *types: str) -> tuple[Resource, ...]:
         """Resources of some types that a resource names: by its values, else by its configuration.
 
         What is known only after an apply has no value in a plan.
         """
-        named = set(_texts(resource.values))
+        named = _texts(resource.values)
         for identity in IDENTITIES:
             known = self._by_identity.get(identity, {})
-            if hits := [r for text in named for r in known.get(text, ()) if r.type in types]:
-                return tuple(sorted(set(hits), key=lambda hit: hit.address))
-        configured = self.configured.get(resource.configured)
-        references = set(_texts(configured.expressions)) if configured else set()
+            if hits := {r for text in named for r in known.get(text, ()) if r.type in types}:
+                return tuple(sorted(hits, key=lambda hit: hit.address))
+        references = _texts(self._configured(resource).get("expressions"))
         found = tuple(
             other
             for other in self.resources
@@ -162,11 +105,21 @@ class Estate:
                     found.setdefault(identity, {}).setdefault(text, []).append(resource)
         return found
 
+    def _configured(self, resource: Resource) -> dict[str, Any]:
+        """What the configuration says of a resource, empty if nothing."""
+        path = _INDEX.sub("", resource.module).rstrip(".").split(".")[1::2]
+        module = self.configuration.get("root_module")
+        for call in path:
+            module = inner(module, "module_calls", call, "module")
+        listed = inner(module, "resources")
+        blocks = (r for r in listed if isinstance(r, dict)) if isinstance(listed, list) else ()
+        return next((block for block in blocks if block.get("address") == resource.local), {})
+
     def provider_region(self, resource: Resource) -> str:
         """Region that the provider of a resource is configured with; empty if unknown."""
-        configured = self.configured.get(resource.configured)
-        provider = self.providers.get(configured.provider_config_key) if configured else None
-        region = inner(provider.expressions if provider else None, "region", "constant_value")
+        key = str(self._configured(resource).get("provider_config_key"))
+        said = inner(self.configuration, "provider_config", key, "expressions", "region")
+        region = inner(said, "constant_value")
         return region if isinstance(region, str) else ""
 
 
@@ -180,15 +133,13 @@ def read_estates(asked: Asked) -> tuple[Estate, ...]:
     """
     assert asked.path is not None
     found = []
-    for file, shown in read_files(asked.path, Shown):
+    for file, shown in read_files(asked.path, _Shown):
         planned = shown.planned_values if asked.planned else shown.prior_state.values
         values = shown.values or (planned if shown.planned_values else None)
         if values is None:
             message = "has neither `values` nor `planned_values`; expected `terraform show -json`"
             raise InputError.single(file, message)
-        resources = tuple(values.root_module.every())
-        configured = dict(shown.configuration.root_module.every())
-        found.append(Estate(resources, configured, shown.configuration.provider_config))
+        found.append(Estate(tuple(values.root_module.every()), shown.configuration))
     return tuple(found)
 
 
@@ -201,6 +152,6 @@ def inner(value: Any, *path: str) -> Any:
     return value
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: Any) -> set[str]:
     """All texts inside of a value."""
-    return (text for _, text in walk(value) if isinstance(text, str))
+    return {text for _, text in walk(value) if isinstance(text, str)}

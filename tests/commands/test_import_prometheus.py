@@ -251,12 +251,12 @@ def test_what_is_measured_in_part_is_told(plan, tmp_path):
     def odd(result):
         for series in result:
             del series["values"][60:64]
-        result[0]["values"].insert(41, [result[0]["values"][40][0] + 60, "9000"])
+        del result[0]["values"][:100]
 
     ran = plan("import", "prometheus", saved(tmp_path, requests=odd, failures=None), "--json")
     texts = " ".join(finding["text"] for finding in ran.json["findings"])
     assert "4 hours of the week have no samples" in texts
-    assert "samples reach" in texts
+    assert "a model has one share for all zones" in texts
     assert "needs `retries` and `failures`" in texts
     days = saved(tmp_path / "days", requests=cut(slice(30)))
     ran = plan("import", "prometheus", days, "--json", "-o", tmp_path / "days.yaml")
