@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from planner.errors import printable
 from planner.imports.inventory import (
     Fields,
     Finding,
@@ -73,7 +74,7 @@ class Draft:
 
     def find(self, kind: Kind, subject: str, text: str) -> None:
         """Note something that people should know."""
-        self.findings.append(Finding(kind, shown(subject), text))
+        self.findings.append(Finding(kind, shown(subject), printable(text)))
 
     def inventory(
         self, unknown: Iterable[tuple[str, str]], totals: tuple[Total, ...] = ()
@@ -81,7 +82,8 @@ class Draft:
         """All that was found, and what cannot be."""
         more = (Finding("missing", part, text) for part, text in unknown)
         found = tuple(dict.fromkeys((*self.findings, *more)))
-        return Inventory(self.source, self.sections, self.titles, found, totals)
+        sums = tuple(Total(shown(t.site), t.what, shown(t.status), t.value) for t in totals)
+        return Inventory(self.source, self.sections, self.titles, found, sums)
 
 
 def gpu_fields(gpu: str, power: Stated | None = None) -> Fields:

@@ -204,7 +204,7 @@ def totals(estate: Estate) -> tuple[Total, ...]:
         ),
     ]
     found = gathered(
-        ((shown(export["sites"][site].name), what, shown(status)), value)
+        ((str(export["sites"][site].name), what, str(status)), value)
         for site, what, status, value in amounts
         if value is not None
     )

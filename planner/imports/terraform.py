@@ -39,7 +39,7 @@ UNKNOWN = (
 
 @dataclass(frozen=True)
 class _Kind:
-    """Where a type of resource says what its machines are and how many.
+    """Where a type of resource says what its machines are and how many: paths, and spaces between.
 
     Parameters
     ----------
@@ -55,83 +55,54 @@ class _Kind:
         Whether the machines are only reserved.
     """
 
-    machine: tuple[str, ...]
-    templates: tuple[str, ...] = ()
-    count: tuple[str, ...] = ()
-    most: tuple[str, ...] = ()
+    machine: str
+    templates: str = ""
+    count: str = ""
+    most: str = ""
     per_zone: bool = False
     reserved: bool = False
 
 
-_LAUNCH = ("aws_launch_template", "aws_launch_configuration")
-_TEMPLATE = ("google_compute_instance_template", "google_compute_region_instance_template")
-_OVERRIDE = "mixed_instances_policy.launch_template.override.instance_type"
-_VM = _Kind(("size", "vm_size"))
-_SET = _Kind(("sku", "sku_name"), (), ("instances",))
-_GROUP = _Kind(("machine_type",), _TEMPLATE, ("target_size",))
+_LAUNCH = "aws_launch_template aws_launch_configuration"
+_TEMPLATE = "google_compute_instance_template google_compute_region_instance_template"
+_OVERRIDE = "mixed_instances_policy.launch_template.override.instance_type instance_type"
+_EKS = "scaling_config.desired_size", "scaling_config.max_size"
+_GKE = "node_count initial_node_count autoscaling.min_node_count", "autoscaling.max_node_count"
+_AKS = "default_node_pool.node_count default_node_pool.min_count", "default_node_pool.max_count"
+_HELD = "specific_reservation.instance_properties.machine_type"
+_VM, _SET = _Kind("size vm_size"), _Kind("sku sku_name", "", "instances")
+_GROUP = _Kind("machine_type", _TEMPLATE, "target_size")
 KINDS = {
-    "aws_instance": _Kind(("instance_type",), _LAUNCH),
-    "aws_autoscaling_group": _Kind(
-        (_OVERRIDE, "instance_type"), _LAUNCH, ("desired_capacity", "min_size"), ("max_size",)
-    ),
-    "aws_eks_node_group": _Kind(
-        ("instance_types", "instance_type"),
-        _LAUNCH,
-        ("scaling_config.desired_size",),
-        ("scaling_config.max_size",),
-    ),
-    "aws_ec2_capacity_reservation": _Kind(
-        ("instance_type",), (), ("instance_count",), reserved=True
-    ),
-    "google_compute_instance": _Kind(("machine_type",)),
+    "aws_instance": _Kind("instance_type", _LAUNCH),
+    "aws_autoscaling_group": _Kind(_OVERRIDE, _LAUNCH, "desired_capacity min_size", "max_size"),
+    "aws_eks_node_group": _Kind("instance_types instance_type", _LAUNCH, *_EKS),
+    "aws_ec2_capacity_reservation": _Kind("instance_type", "", "instance_count", reserved=True),
+    "google_compute_instance": _Kind("machine_type"),
     "google_compute_instance_group_manager": _GROUP,
     "google_compute_region_instance_group_manager": _GROUP,
-    "google_container_node_pool": _Kind(
-        ("node_config.machine_type",),
-        (),
-        ("node_count", "initial_node_count", "autoscaling.min_node_count"),
-        ("autoscaling.max_node_count",),
-        per_zone=True,
-    ),
-    "google_compute_reservation": _Kind(
-        ("specific_reservation.instance_properties.machine_type",),
-        (),
-        ("specific_reservation.count",),
-        reserved=True,
-    ),
+    "google_container_node_pool": _Kind("node_config.machine_type", "", *_GKE, per_zone=True),
+    "google_compute_reservation": _Kind(_HELD, "", "specific_reservation.count", reserved=True),
     "azurerm_linux_virtual_machine": _VM,
     "azurerm_windows_virtual_machine": _VM,
     "azurerm_virtual_machine": _VM,
     "azurerm_linux_virtual_machine_scale_set": _SET,
     "azurerm_windows_virtual_machine_scale_set": _SET,
     "azurerm_orchestrated_virtual_machine_scale_set": _SET,
+    "azurerm_kubernetes_cluster": _Kind("default_node_pool.vm_size", "", *_AKS),
     "azurerm_kubernetes_cluster_node_pool": _Kind(
-        ("vm_size",), (), ("node_count", "min_count"), ("max_count",)
+        "vm_size", "", "node_count min_count", "max_count"
     ),
-    "azurerm_kubernetes_cluster": _Kind(
-        ("default_node_pool.vm_size",),
-        (),
-        ("default_node_pool.node_count", "default_node_pool.min_count"),
-        ("default_node_pool.max_count",),
-    ),
-    "azurerm_capacity_reservation": _Kind(("sku.name",), (), ("sku.capacity",), reserved=True),
+    "azurerm_capacity_reservation": _Kind("sku.name", "", "sku.capacity", reserved=True),
 }
 #: Resources that give others their zones or region, and that change their number.
 HOMES = (
-    "aws_subnet",
-    "azurerm_kubernetes_cluster",
-    "azurerm_capacity_reservation_group",
-    "google_container_cluster",
+    *("aws_subnet", "google_container_cluster"),
+    *("azurerm_kubernetes_cluster", "azurerm_capacity_reservation_group"),
 )
 SCALERS = ("google_compute_autoscaler", "google_compute_region_autoscaler")
 ZONES = (
-    "availability_zone",
-    "availability_zones",
-    "zone",
-    "zones",
-    "node_locations",
-    "distribution_policy_zones",
-    "default_node_pool.zones",
+    "availability_zone availability_zones zone zones node_locations distribution_policy_zones"
+    " default_node_pool.zones"
 )
 PROVIDERS = {"aws": "aws", "google": "gcp", "azurerm": "azure"}
 #: A zone of AWS or Google Cloud, with its region.
@@ -200,7 +171,7 @@ def read_terraform(asked: Asked) -> Inventory:
 def _machines(draft: Draft, estate: Estate, resource: Resource) -> Iterator[_Machines]:
     """The machines of a resource, if they have GPUs."""
     kind = KINDS[resource.type]
-    values = [r.values for r in (resource, *estate.related(resource, *kind.templates))]
+    values = [r.values for r in (resource, *estate.related(resource, *kind.templates.split()))]
     machine = _last(_first(values, kind.machine, str))
     gpu, gpus = _gpus(draft, resource, machine, values)
     if not machine:
@@ -209,13 +180,17 @@ def _machines(draft: Draft, estate: Estate, resource: Resource) -> Iterator[_Mac
     if not gpus:
         return
     region, zones = _place(draft, estate, resource)
+    either = inner(resource.values, "mixed_instances_policy", "launch_template", "override")
+    either = either or resource.values.get("instance_types")
+    if isinstance(either, list) and len(either) > 1:
+        draft.find("suspect", resource.address, "may be of several types: the first is counted")
     count = _first(values, kind.count, int) if kind.count else 1
     if count is None:
         draft.find("missing", resource.address, "number of machines: none counted")
     scalers = (r for r in estate.resources if r.type in SCALERS)
     scaled = [r.values for r in scalers if resource in estate.related(r, resource.type)]
     most = _first(values, kind.most, int)
-    most = most or _first(scaled, ("autoscaling_policy.max_replicas",), int)
+    most = most or _first(scaled, "autoscaling_policy.max_replicas", int)
     each = (len(zones) or GKE_ZONES) if kind.per_zone else 1
     if kind.per_zone and not zones:
         draft.find("missing", resource.address, f"its zones: {GKE_ZONES} counted, the default")
@@ -233,13 +208,12 @@ def _gpus(
     """Type and number of GPUs of a machine; none where it has none or they are unknown."""
     if machine in instances():
         return instances()[machine]
-    for path in KINDS[resource.type].machine:
+    for path in KINDS[resource.type].machine.split():
         parent = path.rpartition(".")[0]
         for name in ("guest_accelerator", "guest_accelerators"):
             where = f"{parent}.{name}".strip(".")
-            types = tuple(f"{where}.{key}" for key in ("type", "accelerator_type"))
-            counts = tuple(f"{where}.{key}" for key in ("count", "accelerator_count"))
-            gpu, count = _last(_first(values, types, str)), _first(values, counts, int)
+            gpu = _last(_first(values, f"{where}.type {where}.accelerator_type", str))
+            count = _first(values, f"{where}.count {where}.accelerator_count", int)
             if gpu and count:
                 return re.sub("^nvidia-(tesla-)?", "", gpu), count
     if WITH_GPUS.fullmatch(machine):
@@ -252,9 +226,9 @@ def _place(draft: Draft, estate: Estate, resource: Resource) -> tuple[str, tuple
     """Region and zones of a resource: its own, else those of what it is in, else its provider's."""
     own = [resource.values]
     homes = [home.values for home in estate.related(resource, *HOMES)]
-    where = [_last(_first(part, ("region", "location"), str)) for part in (own, homes)]
+    where = [_last(_first(part, "region location", str)) for part in (own, homes)]
     zones = _zones(own) or tuple(w for w in where[:1] if ZONE.fullmatch(w)) or _zones(homes)
-    arn = (_first(own, ("arn",), str) or "").split(":")
+    arn = (_first(own, "arn", str) or "").split(":")
     regions = [
         *(ZONE.sub(r"\1", text) if ZONE.fullmatch(text) else text for text in where),
         *(found[1] for zone in zones if (found := ZONE.fullmatch(zone))),
@@ -273,7 +247,7 @@ def _zones(values: list[dict[str, Any]]) -> tuple[str, ...]:
     """All zones that values name."""
     found = set[str]()
     for part in values:
-        for path in ZONES:
+        for path in ZONES.split():
             said = inner(part, *path.split("."))
             texts = said if isinstance(said, list) else [said]
             found |= {_last(text) for text in texts if isinstance(text, str) and text}
@@ -339,12 +313,10 @@ def instances() -> dict[str, tuple[str, int]]:
         return {row["instance"]: (row["gpu"], int(row["gpus_per_instance"])) for row in rows}
 
 
-def _first[T: (str, int)](
-    values: list[dict[str, Any]], paths: tuple[str, ...], kind: type[T]
-) -> T | None:
+def _first[T: (str, int)](values: list[dict[str, Any]], paths: str, kind: type[T]) -> T | None:
     """The first value at one of some paths that is of a kind, and a number that can be one."""
     for part in values:
-        for path in paths:
+        for path in paths.split():
             found = inner(part, *path.split("."))
             found = found[0] if isinstance(found, list) and found else found
             is_kind = isinstance(found, kind) and not isinstance(found, bool) and found != ""

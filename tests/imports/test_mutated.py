@@ -77,10 +77,14 @@ def test_mutated_exports_load_or_are_refused(source, file, planned, export, tmp_
         path.write_text(json.dumps(content), encoding="utf-8")
         asked = Asked(path if file else folder, planned=planned, names=dict(importer.names))
         try:
-            text = model_text(completed(importer.read(asked)))
+            found = completed(importer.read(asked))
+            text = model_text(found)
         except InputError as error:
             assert str(error).isprintable() or "\n" in str(error)
         else:
+            told = [text, *(f"{f.subject}{f.text}" for f in found.findings)]
+            told += [f"{total.site}{total.status}" for total in found.totals]
+            assert all(char.isprintable() or char == "\n" for char in "".join(told))
             model = tmp_path / "model.yaml"
             model.write_text(text, encoding="utf-8")
             load_model(model)
@@ -89,3 +93,39 @@ def test_mutated_exports_load_or_are_refused(source, file, planned, export, tmp_
             shutil.copy(name, path)
     # Nearly all of an answer are samples, of which each must be one.
     assert loaded > (-1 if source == "prometheus" else TRIES / 10)
+
+
+HOSTILE = "\x1b[31m\u202e\n- !!python/object/apply:os.system ['x']: {*a, &b}\r# \"'" + "x" * 500
+
+
+@pytest.mark.parametrize(
+    ("source", "file", "names"),
+    [
+        (
+            "kubernetes",
+            "kubernetes.json",
+            ("us-east-1a", "us-west-2", "H100", "chat", "interactive"),
+        ),
+        ("terraform", "terraform-plan.json", ("h100-serving", "us-east-1a", "nvidia-tesla-t4")),
+        ("prometheus", "prometheus", ("paid", "eu", "us-east-1", "NVIDIA H200")),
+    ],
+)
+def test_hostile_names_are_text(source, file, names, tmp_path):
+    importer = import_module(f"planner.imports.{source}").IMPORTER
+    before = importer.read(Asked(HERE / file, names=importer.names))
+    for path in (HERE / file).glob("*.json") if (HERE / file).is_dir() else [HERE / file]:
+        text = path.read_text(encoding="utf-8")
+        for name in names:
+            text = text.replace(name, json.dumps(HOSTILE + name)[1:-1])
+        (tmp_path / path.name).write_text(text, encoding="utf-8")
+    folder = tmp_path if source == "prometheus" else tmp_path / file
+    found = completed(importer.read(Asked(folder, names=importer.names)))
+    text = model_text(found)
+    assert all(char.isprintable() or char == "\n" for char in text)
+    told = [f"{f.subject}{f.text}" for f in found.findings]
+    told += [f"{total.site}{total.status}" for total in found.totals]
+    assert "".join(told).isprintable()
+    model = tmp_path / "model.yaml"
+    model.write_text(text, encoding="utf-8")
+    gpus = [cluster.existing_gpus for cluster in load_model(model).model.clusters.values()]
+    assert sum(gpus) == before.gpus

@@ -108,14 +108,14 @@ def test_every_kind_of_machine_counts(tmp_path, kind):
     values: dict[str, Any] = {"zone": "europe-west1-b", "location": "europe-west1"}
     template = []
     if about.templates and kind.startswith("google"):
-        template = [resource(about.templates[0], "t", id="t-1", machine_type=machine)]
+        template = [resource(about.templates.split()[0], "t", id="t-1", machine_type=machine)]
         values["version"] = [{"instance_template": "t-1"}]
     else:
-        put(values, about.machine[-1], machine)
-    for path in about.count[:1]:
+        put(values, about.machine.split()[-1], machine)
+    for path in about.count.split()[:1]:
         put(values, path, 3)
     if about.most:
-        put(values, about.most[0], 5)
+        put(values, about.most, 5)
     found = gpus(imported(resources(tmp_path, *template, resource(kind, **values))))
     each = 24 if about.count else 8
     assert list(found.values()) == [(each, 40 if about.most else each)]
@@ -132,8 +132,14 @@ def test_what_a_template_does_not_say_is_asked_for(tmp_path):
     """A group whose template is in another state, and one in no region."""
     group = resource("aws_autoscaling_group", "elsewhere", desired_capacity=2)
     odd = resource("aws_instance", "odd", instance_type="p5.48xlarge")
-    found = imported(resources(tmp_path, group, odd))
-    assert gpus(found) == {"one-region-h100-80gb": (8, 8)}
+    either = {
+        "instance_types": ["p5.48xlarge", "p4d.24xlarge"],
+        "scaling_config": [{"desired_size": 1}],
+    }
+    several = resource("aws_eks_node_group", "several", **either)
+    found = imported(resources(tmp_path, group, odd, several))
+    assert gpus(found) == {"one-region-h100-80gb": (16, 16)}
+    assert any("may be of several types" in finding.text for finding in found.findings)
     texts = {f.subject: f.text for f in found.findings}
     assert "template that is not here" in texts["aws_autoscaling_group.elsewhere"]
     assert "region: neither it nor its provider says it" in texts["aws_instance.odd"]

@@ -1,0 +1,91 @@
+"""Exports with something wrong in them: a model that loads, or a problem that is told."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from planner.errors import InputError
+from planner.imports.inventory import Asked
+from planner.imports.model_text import completed, model_text
+from planner.infrastructure.loading import load_model
+
+HERE = Path(__file__).parent
+ODD = (
+    None,
+    "",
+    "\x1b[31m\u202e\n- x: {*a}",
+    -1,
+    0,
+    7.5,
+    10**9,
+    10**30,
+    True,
+    [],
+    {},
+    [None],
+    "NaN",
+)
+TRIES = 500
+
+
+def mutated(value: Any, chance: random.Random) -> None:
+    """Change something inside of a value: remove it, repeat it, or make it odd."""
+    while True:
+        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+        key = chance.choice(keys)
+        inside = value[key]
+        if isinstance(inside, dict | list) and inside and chance.random() < 0.9:
+            value = inside
+            continue
+        if chance.random() < 0.2:
+            del value[key]
+        else:
+            value[key] = chance.choice(ODD)
+        return
+
+
+@pytest.mark.parametrize("planned", [False, True])
+@pytest.mark.parametrize(
+    ("source", "file"),
+    [
+        ("kubernetes", HERE / "kubernetes.json"),
+        ("terraform", HERE / "terraform-plan.json"),
+        ("netbox", None),
+        ("prometheus", None),
+    ],
+)
+def test_mutated_exports_load_or_are_refused(source, file, planned, export, tmp_path):
+    importer = import_module(f"planner.imports.{source}").IMPORTER
+    chance, loaded = random.Random(f"{source}{planned}"), 0
+    folder = tmp_path / "export"
+    files = export if source == "netbox" else HERE / "prometheus"
+    if file is None:
+        shutil.copytree(files, folder, ignore=shutil.ignore_patterns("paged"))
+    for _ in range(TRIES):
+        name = file or chance.choice(sorted(files.glob("*.json")))
+        content = json.loads(name.read_bytes())
+        for _ in range(chance.randint(1, 3)):
+            mutated(content, chance)
+        path = tmp_path / "changed.json" if file else folder / name.name
+        path.write_text(json.dumps(content), encoding="utf-8")
+        asked = Asked(path if file else folder, planned=planned, names=dict(importer.names))
+        try:
+            text = model_text(completed(importer.read(asked)))
+        except InputError as error:
+            assert str(error).isprintable() or "\n" in str(error)
+        else:
+            model = tmp_path / "model.yaml"
+            model.write_text(text, encoding="utf-8")
+            load_model(model)
+            loaded += 1
+        if not file:
+            shutil.copy(name, path)
+    # Nearly all of an answer are samples, of which each must be one.
+    assert loaded > (-1 if source == "prometheus" else TRIES / 10)
