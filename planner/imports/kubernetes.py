@@ -39,6 +39,7 @@ UNKNOWN = (
 class _Meta(BaseModel):
     name: str
     namespace: str = ""
+    uid: str = ""
     labels: dict[str, str] = {}
     ownerReferences: tuple[dict[str, Any], ...] = ()  # noqa: N815
 
@@ -111,10 +112,13 @@ def read_kubernetes(asked: Asked) -> Inventory:
     for file, found in read_files(asked.path, _List):
         for item in found.items:
             problems += _bad_amounts(file, item, asked.names["gpus"])
-            if item.kind == "Node":
-                nodes[item.metadata.name] = item
-            else:
+            if item.kind == "Pod":
                 pods.append(item)
+            elif (
+                nodes.setdefault(name := item.metadata.name, item).metadata.uid != item.metadata.uid
+            ):
+                text = "another node has this name; import each of both clusters by itself"
+                problems.append(Problem(file, 0, 0, f"Node {name}", text))
     refuse(problems)
     pools, totals = dict[str, Pool](), Counter[tuple[str, str]]()
     for name, node in nodes.items():

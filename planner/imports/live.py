@@ -6,6 +6,7 @@ import json
 import os
 import ssl
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from itertools import islice
 from typing import Any
 from urllib import request as http
@@ -78,7 +79,7 @@ def get(url: str, token: str, query: Mapping[str, str]) -> bytes:
     except HTTPError as error:
         said = printable(error.read(300).decode(errors="replace"))
         raise InputError.single(url, f"answers {error.code} {error.reason}: {said}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, HTTPException, ValueError) as error:
         raise InputError.single(url, f"cannot be read: {error}") from error
     if len(content) > MOST_BYTES:
         raise InputError.single(url, f"answers with more than {MOST_BYTES:,} bytes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
@@ -124,6 +125,23 @@ def test_urls_that_are_refused(plan, asked, said, monkeypatch):
     assert (ran.code, ran.out) == (2, "")
     assert said in ran.err
     assert "secret" not in ran.err
+
+
+def test_what_is_no_http_is_refused():
+    """A server that speaks something else."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+
+        def answer():
+            connection, _ = found.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(InputError, match="cannot be read"):
+            live.get(f"http://127.0.0.1:{found.getsockname()[1]}", "", {})
+        thread.join()
 
 
 def test_long_answers_are_refused(url, monkeypatch):

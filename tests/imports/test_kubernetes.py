@@ -100,6 +100,14 @@ def test_what_kubectl_prints_is_read(tmp_path):
     assert imported(path) == imported(LIST)
 
 
+def test_clusters_whose_nodes_have_the_same_names_are_told(tmp_path):
+    shutil.copy(LIST, tmp_path / "one.json")
+    text = LIST.read_text(encoding="utf-8").replace("00000000-0000-4000-8", "00000000-0000-4000-b")
+    (tmp_path / "two.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"two\.json: Node .*: another node has this name"):
+        imported(tmp_path)
+
+
 def test_other_vendors_have_other_names(tmp_path):
     text = LIST.read_text(encoding="utf-8").replace("nvidia.com/gpu", "amd.com/gpu")
     path = tmp_path / "amd.json"
