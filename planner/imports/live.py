@@ -77,7 +77,8 @@ def get(url: str, token: str, query: Mapping[str, str]) -> bytes:
         with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
             content: bytes = answer.read(MOST_BYTES + 1)
     except HTTPError as error:
-        said = printable(error.read(300).decode(errors="replace"))
+        with error:
+            said = printable(error.read(300).decode(errors="replace"))
         raise InputError.single(url, f"answers {error.code} {error.reason}: {said}") from error
     except (OSError, HTTPException, ValueError) as error:
         raise InputError.single(url, f"cannot be read: {error}") from error

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
+from time import time
 from typing import Annotated, Literal
 
 import numpy as np
@@ -128,7 +128,7 @@ def _answers(asked: Asked, name: str, names: Mapping[str, str]) -> Iterator[_Ans
     if query == NAMES[name]:
         query = query.format(**names)
     if query:
-        end = int(time.time()) // 3600 * 3600 - STEP_SECONDS
+        end = int(time()) // 3600 * 3600 - STEP_SECONDS
         start = end - asked.days * 86_400 + STEP_SECONDS
         said = {"query": query, "start": str(start), "end": str(end), "step": str(STEP_SECONDS)}
         content = get(f"{base}/api/v1/query_range", token, said)

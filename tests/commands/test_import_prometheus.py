@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -26,6 +27,8 @@ RETRIES, FAILURES = {"paid": 6.0, "free": 2.0}, {"paid": 8.0, "free": 8.0}
 GPUS = {("us-east-1", "NVIDIA H100 80GB HBM3"): 2, ("eu-west-1", "NVIDIA H200"): 1}
 #: Samples are 30 minutes apart, so that the blocks are made quickly, and hold for as long.
 EVERY_SECONDS, LOOKBACK = 1800, "35m"
+#: The last whole hour, seconds since the epoch: up to which there are samples.
+END = int(time.time()) // 3600 * 3600
 #: When counters were zero, seconds since the epoch.
 BEGAN = 1_700_000_000
 QUERIES = {
@@ -73,10 +76,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if not (shutil.which("prometheus") and shutil.which("promtool")):
         pytest.skip("prometheus and promtool are not installed")
     folder = tmp_path_factory.mktemp("prometheus")
-    end = int(time.time()) // 3600 * 3600
     # Every two hours are a block that is flushed to disk: each day is made beside the others.
     makers = []
-    for start in range(end - 8 * 86_400, end, 86_400):
+    for start in range(END - 8 * 86_400, END, 86_400):
         series = folder / f"series-{start}"
         series.write_text(openmetrics(start, start + 86_400 - 1), encoding="utf-8")
         make = ["promtool", "tsdb", "create-blocks-from", "openmetrics", series, folder / "data"]
@@ -109,12 +111,16 @@ def _wait_for(url: str) -> None:
             with urlopen(url) as answer:
                 if answer.status == 200:
                     return
+        except HTTPError as error:
+            error.close()
         except OSError:
-            time.sleep(0.1)
+            pass
+        time.sleep(0.1)
     pytest.fail("prometheus does not start")
 
 
-def test_a_real_prometheus_gives_what_is_in_it(plan, server, tmp_path):
+def test_a_real_prometheus_gives_what_is_in_it(plan, server, tmp_path, monkeypatch):
+    monkeypatch.setattr("planner.imports.prometheus.time", lambda: END + 100.0)
     path = tmp_path / "model.yaml"
     ran = plan("import", "prometheus", "--url", f"{server}/", *NAMES, "-o", path)
     assert ran.code == 0, ran.err
@@ -122,8 +128,7 @@ def test_a_real_prometheus_gives_what_is_in_it(plan, server, tmp_path):
     model = load_model(path).model
     assert {c.existing_gpus for c in model.clusters.values()} == {2, 1}
     assert all(g.power_mw == pytest.approx(0.001275) for g in model.gpus.values())
-    now = int(time.time()) // 3600
-    hours = range(now - 168, now)
+    hours = range(END // 3600 - 168, END // 3600)
     for zone in ("eu", "us"):
         of_week = {(hour + 72) % 168: wanted(zone, hour) for hour in hours}
         peak = max(of_week.values())
