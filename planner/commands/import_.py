@@ -97,16 +97,15 @@ def command(
     days: int,
     output: Output,
 ) -> int:
-    r"""Make a model from an inventory, and list what is missing, assumed or suspect.
+    """Make a model from an inventory, and list what is missing, assumed or suspect.
 
-    \b
-    PATH is for
-    netbox      a folder of the lists of its API: sites.json is what
-                GET /api/dcim/sites/ returned, ...; more pages sites.2.json
-    kubernetes  what `kubectl get nodes,pods -A -o json` printed
-    terraform   what `terraform show -json` printed of a plan or a state
-    prometheus  a folder of what /api/v1/query_range returned:
-                requests.json, ...
+    PATH of netbox is a folder of the lists of its API: sites.json is what GET /api/dcim/sites/
+    returned, and so on; more pages are sites.2.json, ...
+
+    PATH of kubernetes is what `kubectl get nodes,pods -A -o json` printed, of terraform what
+    `terraform show -json` printed of a plan or a state, or a folder of such files.
+
+    PATH of prometheus is a folder of what /api/v1/query_range returned: requests.json, ...
 
     Nothing is invented: what a model needs and the inventory lacks is assumed, marked in the file
     and listed. Without -o nothing is written.
