@@ -419,6 +419,9 @@ def test_a_roadmap_of_another_model_is_refused(growing: LoadedModel, made: Made,
     data = json.loads(file.read_text())
     data["orders"][0]["node"], data["orders"][1]["asset"] = "p9", "moon"
     file.write_text(json.dumps(data))
+    with pytest.raises(InputError, match="is not the file that was written"):
+        read_roadmap(tmp_path, growing)
+    (tmp_path / "SHA256SUMS").unlink()
     with pytest.raises(InputError) as caught:
         read_roadmap(tmp_path, growing)
     said = str(caught.value)
