@@ -36,6 +36,7 @@ COMMANDS = {
     "calibrate": "fit what an incident declares to the milestones it declares",
     "graph": "draw the infrastructure and its dependencies",
     "import": "make a model from NetBox, Kubernetes, Terraform or Prometheus",
+    "export": "write a model as a workbook or CSV files, for spreadsheets",
     "new": "start a model or an incident of your own, or make a synthetic one of any size",
     "catalogue": "list the GPUs, cooling units, offers, climates and shapes that models can take",
     "check": "validate a model and say what it holds",

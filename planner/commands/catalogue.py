@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from planner.commands.options import accepts, examples, json_option
 from planner.errors import EXIT_DONE
 
-SECTIONS = ("gpus", "cooling", "offers", "climate", "shapes")
+SECTIONS = ("gpus", "cooling", "offers", "prices", "climate", "shapes")
 
 
 @click.command(
@@ -16,22 +18,31 @@ SECTIONS = ("gpus", "cooling", "offers", "climate", "shapes")
         "plan catalogue",
         "plan catalogue gpus",
         "plan catalogue cooling chiller-3.5",
-        "plan catalogue offers --json",
+        "plan catalogue prices --json",
     ),
 )
 @click.argument("section", type=click.Choice(SECTIONS), required=False)
 @click.argument("name", required=False)
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path),
+    help="With prices: those of a price list of AWS, Azure or Google Cloud instead.",
+)
 @json_option
 @accepts("--quiet")
-def command(section: str | None, name: str | None, as_json: bool) -> int:
+def command(section: str | None, name: str | None, file: Path | None, as_json: bool) -> int:
     """List what a model may take with `from:` or name as a shape or climate.
 
     Without SECTION the names of all; with NAME every figure of one entry with its unit, year,
     confidence, source and note.
     """
-    from planner.reporting.catalogue import show_entry, show_names, show_section
+    from planner.reporting.catalogue import show_entry, show_names, show_prices, show_section
 
-    if section is None:
+    if file is not None and (section != "prices" or name is not None):
+        raise click.UsageError("--file goes with `plan catalogue prices`, without NAME.")
+    if section == "prices" and name is None:
+        show_prices(file, as_json)
+    elif section is None:
         show_names(as_json)
     elif name is None:
         show_section(section, as_json)

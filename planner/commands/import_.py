@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from planner.imports.merging import Merged
     from planner.infrastructure.loading import LoadedModel
 
-SOURCES = ("netbox", "kubernetes", "terraform", "prometheus")
+SOURCES = ("netbox", "kubernetes", "terraform", "prometheus", "xlsx", "csv", "prices")
+#: Modules of sources that are not named as these.
+MODULES = {"xlsx": "tables", "csv": "tables"}
 
 
 @click.command(
@@ -107,6 +109,9 @@ def command(
 
     PATH of prometheus is a folder of what /api/v1/query_range returned: requests.json, ...
 
+    PATH of xlsx and csv is a workbook or a folder of tables, as `plan export` writes; of prices a
+    price list of AWS, Azure or Google Cloud for the offers of --into, without it the shipped prices.
+
     Nothing is invented: what a model needs and the inventory lacks is assumed, marked in the file
     and listed. Without -o nothing is written.
     """
@@ -120,17 +125,18 @@ def command(
     if file is not None:
         _check(file)
     importer = _importer(source)
-    if (path is None) == (not url):
+    if (path is not None and url) or (path is None and not url and not importer.shipped):
         raise click.UsageError("Name PATH or --url, and not both.")
     if url and not importer.token:
         raise click.UsageError(f"{source} has no --url; name the PATH of an export.")
-    asked = Asked(path, url, planned, _renamed(names, importer.names), days)
     loaded = None if into is None else load_model(into)
+    model = None if loaded is None else loaded.model
+    asked = Asked(path, url, planned, _renamed(names, importer.names), days, model)
     found = importer.read(asked)
     if loaded is None and "regions" not in found.sections:
         message = "says nothing of regions and GPUs; name the model that has them with --into"
         raise InputError.single(asked.place, message)
-    inventory = completed(found, None if loaded is None else loaded.model)
+    inventory = completed(found, model)
     merged = None if loaded is None else _merged(loaded, inventory, take)
     text = model_text(inventory) if merged is None else merged.text
     if file is not None:
@@ -152,7 +158,7 @@ def command(
 
 def _importer(source: str) -> Importer:
     """The importer of a source."""
-    importer: Importer = import_module(f"planner.imports.{source}").IMPORTER
+    importer: Importer = import_module(f"planner.imports.{MODULES.get(source, source)}").IMPORTER
     return importer
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from planner.amounts import listed
+from planner.infrastructure.entities import Model
 from planner.infrastructure.source import printable
 
 #: Characters of a name or a reason that are shown; names of inventories have any length.
@@ -108,6 +109,8 @@ class Inventory:
         The model.
     titles
         What people call the entries, by section and entry.
+    texts
+        Texts of the model itself: its name, description and source.
     """
 
     source: str
@@ -115,6 +118,7 @@ class Inventory:
     titles: Mapping[tuple[str, str], str]
     findings: tuple[Finding, ...]
     totals: tuple[Total, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
 
     def values(self, section: str = "") -> Iterator[tuple[tuple[str, ...], Stated]]:
         """Every value, of one section or all, by section, entry and field."""
@@ -134,8 +138,8 @@ class Inventory:
     @property
     def gpus(self) -> int:
         """GPUs in place."""
-        found = self.values("clusters")
-        return sum(stated.value for path, stated in found if path[2] == "existing_gpus")
+        found = (s.value for path, s in self.values("clusters") if path[2:] == ("existing_gpus",))
+        return sum(count for count in found if isinstance(count, int))
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,8 @@ class Asked:
         What the source calls something, by what the importer calls it (`Importer.names`).
     days
         How far back measurements are read.
+    model
+        The model that it is merged into, if any.
     """
 
     path: Path | None = None
@@ -159,6 +165,7 @@ class Asked:
     planned: bool = False
     names: Mapping[str, str] = field(default_factory=dict)
     days: int = 7
+    model: Model | None = None
 
     @property
     def place(self) -> str:
@@ -176,8 +183,11 @@ class Importer:
         What a site may call otherwise, with the usual name.
     token
         Environment variable with the token of live access; empty if there is none.
+    shipped
+        Whether something is shipped that is read where nothing else is named.
     """
 
     read: Callable[[Asked], Inventory]
     names: Mapping[str, str]
     token: str = ""
+    shipped: bool = False

@@ -91,7 +91,7 @@ def merge(loaded: LoadedModel, text: str, inventory: Inventory, take: Sequence[s
     differences: list[Difference] = []
     # Fields first: one of the last entry of a section stands before entries that are new.
     for path, stated in inventory.values():
-        if path[1] not in getattr(loaded.model, path[0]):
+        if path[1] not in _entries(loaded.model, path[0]):
             continue
         found = _compare(loaded.model, path, stated, take)
         if found == "absent" and editor.add_field(path, stated):
@@ -100,7 +100,7 @@ def merge(loaded: LoadedModel, text: str, inventory: Inventory, take: Sequence[s
             done = found.taken and editor.set_value(path, found.inventory)
             differences.append(replace(found, taken=bool(done)))
     for section, entries in inventory.sections.items():
-        there: Mapping[str, Any] = getattr(loaded.model, section)
+        there = _entries(loaded.model, section)
         # Who uses the platform people state; what is only assumed of it is not added to theirs.
         if section in OF_PEOPLE and there and not inventory.is_stated(section):
             continue
@@ -109,13 +109,29 @@ def merge(loaded: LoadedModel, text: str, inventory: Inventory, take: Sequence[s
         added += [f"{section}.{name}" for name in new]
     unknown = [
         f"{section}.{name}"
-        for section in inventory.sections
+        for section, entries in inventory.sections.items()
         if section in NAMED_BY_IMPORTERS
         for name in getattr(loaded.model, section)
-        if name not in inventory.sections[section]
+        if name not in entries
     ]
     differences.sort(key=lambda difference: difference.path)
     return Merged(text, editor.text(), tuple(sorted(added)), tuple(differences), tuple(unknown))
+
+
+def _entries(model: Model, section: str) -> Mapping[str, Any]:
+    """Entries of a section; of one that has none its settings, as far as they are stated."""
+    found = getattr(model, section)
+    if isinstance(found, BaseModel):
+        return {name: getattr(found, name) for name in found.model_fields_set}
+    return found or {}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(exclude_unset=True)
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value
 
 
 def _compare(
@@ -127,7 +143,7 @@ def _compare(
     """
     shown, (section, name, *rest) = ".".join(path), path
     taken = any(fnmatchcase(shown, pattern) for pattern in take)
-    have, value = getattr(model, section)[name], stated.value
+    have, value = _entries(model, section)[name], stated.value
     if not (taken or stated.confidence == "stated"):
         return "same"
     for field in rest:
@@ -138,8 +154,8 @@ def _compare(
         have = getattr(have, field)
     if isinstance(have, BaseModel):
         # What the inventory says of a part leaves the rest of it.
-        have = have.model_dump(exclude_unset=True)
-        value = {**have, **value}
+        value = {**_plain(have), **value}
+    have = _plain(have)
     return "same" if _same(have, value) else Difference(shown, have, value, taken)
 
 

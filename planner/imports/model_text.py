@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -13,6 +14,8 @@ from planner.infrastructure.entities import Model
 
 #: Share of the GPUs in place that the demand of an inventory without one is taken to need.
 USED_SHARE = 0.8
+#: Characters of a line before a long value is folded.
+WIDTH = 100
 
 
 def completed(inventory: Inventory, model: Model | None = None) -> Inventory:
@@ -32,8 +35,10 @@ def completed(inventory: Inventory, model: Model | None = None) -> Inventory:
     }
     demand = f"{USED_SHARE:.0%} of the GPUs in place are busy at the peak"
     zone = {"demand_rps": Stated(round(USED_SHARE * inventory.gpus, 6), demand, "low")}
-    sections.setdefault("tiers", {"all-users": tier})
-    zones = sections.get("zones", {"users": zone})
+    if model is None:
+        sections.setdefault("tiers", {"all-users": tier})
+        sections.setdefault("zones", {"users": zone})
+    zones = sections.get("zones", {})
     sections["zones"] = {
         name: {"latency_ms": near, **fields}
         for name, fields in zones.items()
@@ -55,6 +60,8 @@ def model_text(inventory: Inventory) -> str:
         for subjects, text in found:
             lines += _comment(f"{subjects}: {text}")
     lines.append("")
+    for name, text in inventory.texts.items():
+        lines += [*entry_lines(name, "", Stated(text), 0), ""]
     for section, entries in inventory.sections.items():
         lines.append(f"{section}:")
         for name, fields in entries.items():
@@ -71,11 +78,27 @@ def entry_lines(name: str, title: str, fields: Fields | Stated, indent: int) -> 
     """An entry in lines, with what its values rest on."""
     space = " " * indent
     if isinstance(fields, Stated):
-        yield f"{space}{name}: {value_text(fields.value)}{remark(fields)}"
+        yield from _value_lines(f"{space}{name}: {value_text(fields.value)}", fields)
         return
     yield f"{space}{name}:" + (f"  # {shown(title)}" if title else "")
     for field, stated in fields.items():
-        yield f"{space}  {field}: {value_text(stated.value)}{remark(stated)}"
+        yield from _value_lines(f"{space}  {field}: {value_text(stated.value)}", stated)
+
+
+def _value_lines(line: str, stated: Stated) -> list[str]:
+    """A value with what it rests on; folded where it is long, but not within texts."""
+    start = line[: len(line) - len(line.lstrip())]
+    kept = re.sub(r'"(?:[^"\\]|\\.)*"', lambda text: text[0].replace(" ", "\0"), line.lstrip())
+    folded = textwrap.wrap(
+        kept.replace(": ", ":\0"),
+        WIDTH,
+        initial_indent=start,
+        subsequent_indent=f"{start}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    lines = [part.replace("\0", " ") for part in folded]
+    return [*lines[:-1], lines[-1] + remark(stated)]
 
 
 def remark(stated: Stated) -> str:

@@ -19,17 +19,20 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 
 from planner.errors import InputError, Problem, refuse
-from planner.infrastructure.field_types import members, types_at, types_below
+from planner.infrastructure.field_types import field_of, members, types_at, types_below
+from planner.infrastructure.quantities import unit_text
 from planner.infrastructure.source import Document, Path_, SourcePosition, printable
 
 Cell = str | int | float | bool | None
 #: Column of the entry that a row of a list belongs to.
 OWNER = "of"
 #: What cells say of nested values that are there and empty.
-EMPTY: dict[str, Any] = {"{}": {}, "[]": []}
+EMPTY: dict[str, type] = {"{}": dict, "[]": list}
+#: What a text in a CSV file begins with that spreadsheets would run, or that guards such a text.
+GUARDED = tuple("=+-@\t\r'")
 _PART = re.compile(r'"([^"]*)"(?:\.|$)|([^.]*)(?:\.|$)')
 _UNIT = re.compile(r"\s+\[[^\]]*\]\s*$")
-_DECIMAL = re.compile(r"([+-]?\d+),(\d{1,2}|\d{4,})")
+_DECIMAL = re.compile(r"([+-]?\d+),(\d{1,2}|\d{4,}|(?<=^0,)\d{3})")
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Grid:
         What was read, for hashes.
     decimal_commas
         Whether texts may be numbers with a decimal comma. A comma before exactly three digits may
-        group thousands: such a text is no number.
+        group thousands, but for ``0,005``: such a text is no number.
     """
 
     file: str
@@ -73,15 +76,15 @@ class Grid:
         if cell is None or cell == "":
             return None
         types = [member for kind in types_at(path) for member in members(kind)]
-        inner = [m for t in types if get_origin(t) is tuple for m in members(get_args(t)[0])]
         if path[-1] == "from" or str in types:
             return _text(cell)
         if isinstance(cell, str) and cell in EMPTY:
-            return type(EMPTY[cell])()
-        if inner:
-            parts = re.split("[;,]" if str in inner else ";", str(cell))
+            return EMPTY[cell]()
+        if any(get_origin(kind) is tuple for kind in types):
+            names = str in kinds_at(path)
+            parts = re.split("[;,]" if names else ";", str(cell))
             found = [part.strip() for part in parts if part.strip()]
-            return found if str in inner else [self.number(part) for part in found]
+            return found if names else [self.number(part) for part in found]
         return self.number(cell)
 
     def number(self, cell: Cell) -> Any:
@@ -97,6 +100,18 @@ class Grid:
             except ValueError:
                 continue
         return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def kinds_at(path: Path_) -> set[Any]:
+    """Types of a value at a path, or of the values of a list there."""
+    kinds = [member for kind in types_at(path) for member in members(kind)]
+    listed = [m for kind in kinds if get_origin(kind) is tuple for m in members(get_args(kind)[0])]
+    return set(listed or kinds)
+
+
+def unit_at(path: Path_) -> str:
+    """Unit of the number at a path; empty for none."""
+    return unit_text(field_of(path)) if kinds_at(path) & {int, float} else ""
 
 
 def _text(cell: Cell) -> str:
@@ -130,13 +145,22 @@ def csv_grid(content: bytes, file: str) -> Grid:
         delimiter = ";" if ";" in header and "," not in header else ","
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         for row in reader:
-            rows.append((line, row))
+            rows.append((line, [_unguarded(cell) for cell in row]))
             line = reader.line_num + 1
     except UnicodeDecodeError as error:
         raise InputError.single(file, f"is not UTF-8 text: {error.reason}") from error
     except csv.Error as error:
         raise InputError.single(file, f"is not a CSV table: {error}", line, 1) from error
     return Grid(file, rows, content, delimiter == ";")
+
+
+def guarded(text: str) -> str:
+    """A text that no spreadsheet runs as a formula; reading a table takes the apostrophe off."""
+    return f"'{text}" if text.startswith(GUARDED) else text
+
+
+def _unguarded(text: str) -> str:
+    return text[1:] if text[:1] == "'" and text[1:].startswith(GUARDED) else text
 
 
 def read_entries(grid: Grid, section: str) -> Document:

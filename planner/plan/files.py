@@ -25,6 +25,7 @@ from planner.infrastructure.source import (
     nearest,
     printable,
 )
+from planner.infrastructure.tables import guarded
 from planner.json_text import json_text
 from planner.plan.consistency import contradictions, refuse_changed, refuse_contradictions
 from planner.plan.earlier_versions import stating_its_round
@@ -300,7 +301,7 @@ def csv_text(rows: Iterable[Mapping[str, Any]], quoted: bool = True) -> str:
     """
     safe = [
         {
-            key: _safe(value) if quoted and isinstance(value, str) else value
+            key: guarded(value) if quoted and isinstance(value, str) else value
             for key, value in row.items()
         }
         for row in rows
@@ -323,7 +324,3 @@ def _flat(record: Record) -> dict[str, Any]:
         else:
             row[key] = value
     return row
-
-
-def _safe(text: str) -> str:
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from planner.errors import InputError
+from planner.imports.prices import TERMS, read_prices, shipped_prices
 from planner.infrastructure.catalogue import (
     CATALOGUES,
     catalogue,
@@ -20,7 +22,13 @@ from planner.reporting.tables import Row, Table, figures, texts
 from planner.reporting.terminal import new_console, print_json, say
 
 #: Section of the command and the section of a model whose entries say `from:`.
-SECTIONS = {"gpus": "gpus", "cooling": "cooling_units", "offers": "offers", "climate": "regions"}
+SECTIONS = {
+    "gpus": "gpus",
+    "cooling": "cooling_units",
+    "offers": "offers",
+    "prices": "offers",
+    "climate": "regions",
+}
 SHAPES = "shapes"
 #: Figures shown side by side, with the heading, the factor and the digits of each.
 COLUMNS: dict[str, tuple[tuple[str, str, float, int], ...]] = {
@@ -64,6 +72,7 @@ HELP = {
     "cooling": "cooling_units: NAME: {from: …}",
     "offers": "offers: NAME: {from: …}",
     "climate": "regions: NAME: {from: …}; those with a hot week also as `climate:`",
+    "prices": "what instances cost by the hour; plan import prices --into MODEL compares a model",
     SHAPES: "zones: NAME: {shape: …}",
 }
 
@@ -91,6 +100,29 @@ def show_section(section: str, as_json: bool) -> None:
         return
     table = _shape_table() if section == SHAPES else _entry_table(section)
     table.print(new_console())
+
+
+def show_prices(file: Path | None, as_json: bool) -> None:
+    """Print prices side by side, those shipped or those of a price list."""
+    prices = shipped_prices() if file is None else read_prices(file)
+    if as_json:
+        print_json({"prices": [vars(price) for price in prices]})
+        return
+    rows: dict[tuple[str, ...], dict[str, float]] = {}
+    for price in prices:
+        key = (price.provider, price.instance, price.region, price.as_of)
+        rows.setdefault(key, {})[price.term] = price.usd
+    console = new_console()
+    for provider in dict.fromkeys(key[0] for key in rows):
+        of = {key[1:]: found for key, found in rows.items() if key[0] == provider}
+        terms = [term for term in TERMS if any(term in found for found in of.values())]
+        Table(
+            f"{provider}: instances with GPUs, USD an hour",
+            texts("instance", "region", "as of") + figures(*terms, show="{:,.2f}".format),
+            [(*key, *(found.get(term) for term in terms)) for key, found in of.items()],
+        ).print(console)
+    if file is None:
+        say(console, "plan catalogue prices NAME has the source of every figure.", style="dim")
 
 
 def show_entry(section: str, name: str, as_json: bool) -> None:
