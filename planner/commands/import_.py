@@ -110,7 +110,7 @@ def command(
     PATH of prometheus is a folder of what /api/v1/query_range returned: requests.json, ...
 
     PATH of xlsx and csv is a workbook or a folder of tables, as `plan export` writes; of prices a
-    price list of AWS, Azure or Google Cloud for the offers of --into, without it the shipped prices.
+    price list of AWS, Azure or Google Cloud for the offers of --into (without PATH those shipped).
 
     Nothing is invented: what a model needs and the inventory lacks is assumed, marked in the file
     and listed. Without -o nothing is written.
