@@ -20,7 +20,7 @@ import planner
 from planner.commands import main as plan
 from planner.finance.builds import Build, purchases
 from planner.infrastructure.entities import Model
-from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
+from planner.infrastructure.fleet import Fleet, cooling_mw
 from planner.infrastructure.loading import load_model
 from planner.plan.files import read_plan
 from planner.selection import select
@@ -97,12 +97,7 @@ def _column(model: Model, fleet: Fleet, capital: str) -> dict[str, str]:
 
 
 def _cooling(model: Model, fleet: Fleet, role: str) -> float:
-    return sum(
-        unit_mw(model, name, unit) * fleet.units[name][unit]
-        for name, plant in model.plants.items()
-        if plant.role == role
-        for unit in plant_units(model, name)
-    )
+    return cooling_mw(model, fleet, (n for n, plant in model.plants.items() if plant.role == role))
 
 
 def _recommended_capital(was: Model, recommended: Model) -> str:

@@ -152,6 +152,26 @@ def unit_mw(model: Model, plant: str, unit: str, rise_c: float = 0) -> float:
     )
 
 
+def plant_mw(model: Model, fleet: Fleet, plant: str) -> float:
+    """Heat that all units of a plant carry at design ambient, MW."""
+    return sum(count * unit_mw(model, plant, unit) for unit, count in fleet.units[plant].items())
+
+
+def cooling_mw(model: Model, fleet: Fleet, plants: Iterable[str]) -> float:
+    """Heat that plants carry away at design ambient, MW; of a series what its tighter part does."""
+    each = {name: plant_mw(model, fleet, name) for name in plants}
+    behind = {plant.rejects_to for plant in model.plants.values()}
+    through: dict[str | None, float] = {}
+    for name, mw in each.items():
+        if name not in behind:
+            chillers = model.plants[name].rejects_to
+            through[chillers] = through.get(chillers, 0.0) + mw
+    return sum(
+        mw if chillers is None else min(mw, each.get(chillers, 0.0))
+        for chillers, mw in through.items()
+    )
+
+
 def pue_by_part(model: Model, region: str) -> dict[str, float]:
     """Power of a region per power of its GPUs at full load, by part and in total (PUE).
 

@@ -28,8 +28,8 @@ class TestCheck:
         assert ran.code == 0
         assert text.startswith("chatgpt-2023 is valid.")
         assert "places and machines: none" in text
-        assert "us-west-emergency / us-west-liquid: independent" in text
-        assert "us-west-standby / us-west-liquid: shares" in text
+        assert "us-west-emergency / us-west-loops: independent" in text
+        assert "us-west-standby / us-west-loops: shares" in text
         assert "service:us-west-cooling-control" in text
 
     def test_check_writes_the_summary_as_json(self, plan, tiny):

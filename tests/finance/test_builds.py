@@ -207,12 +207,14 @@ class TestOfAnotherModel:
 
         # 3,000 + 4,000 + 3,000 GPUs and the building for them; 2,000 in us-west are retired.
         assert bought["servers"] == 10_000 * 25_000 - 2_000 * 2_500
-        assert bought["building"] + bought["power"] == pytest.approx(10_000 * 54_375)
-        assert bought["power"] == pytest.approx(0.484 * 10_000 * 54_375)
-        # 8 liquid units of each size at 550 USD/kW at 1.75 MW and the 0.85th power of the size,
-        # 23 × 4 MW of air at 900,000 USD/MW.
-        liquid = sum(550_000 * 1.75 * (size / 1.75) ** 0.85 for size in (10, 6, 4, 3))
-        assert bought["cooling"] == pytest.approx(8 * liquid + 23 * 4 * 900_000, abs=2_000)
+        assert bought["building"] + bought["power"] == pytest.approx(10_000 * 53_475)
+        assert bought["power"] == pytest.approx(0.492 * 10_000 * 53_475)
+        # 8 chillers of each size (6 of those of 10 MW are there) at 550 USD/kW at 1.75 MW and the
+        # 0.85th power of the size, 8 loops at 180 USD/kW, 23 × 4 MW of air at 900,000 USD/MW.
+        counts = {10: 2, 6: 8, 4: 8, 3: 8}
+        chillers = sum(n * 550_000 * 1.75 * (mw / 1.75) ** 0.85 for mw, n in counts.items())
+        loops, air = 8 * 180_000 * sum(counts), 23 * 4 * 900_000
+        assert bought["cooling"] == pytest.approx(chillers + loops + air, abs=2_000)
         assert bought["regions"] == 2 * 30_000_000
 
     def test_assets_that_only_one_model_has_are_bought_or_retired(self) -> None:
@@ -220,8 +222,8 @@ class TestOfAnotherModel:
         lines = {(one.asset, one.item): one.quantity for one in purchases(base, build)}
 
         assert lines["us-west-standby", "air-15"] == -1
-        assert lines["us-west-liquid", "loop-36"] == -1
-        assert lines["us-west-liquid", "liquid-10"] == 8
+        assert lines["us-west-loops", "loop-36"] == -1
+        assert lines["us-west-loops", "loop-10"] == 8
         assert lines["us-west-primary", "fleet-2023"] == -2000
         assert ("us-west-primary", "building and power") not in lines
 

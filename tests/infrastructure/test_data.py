@@ -67,11 +67,11 @@ def rank(model: Model, *tiers: str) -> float:
 AS_IT_WAS: dict[str, Callable[[Model], float]] = {
     "us_west_gpus_count": lambda m: m.clusters[WEST].existing_gpus,
     "us_west_power_mw": lambda m: power_mw(m, WEST),
-    "us_west_cooling_mw": lambda m: cooling_mw(m, "us-west-liquid"),
+    "us_west_cooling_mw": lambda m: cooling_mw(m, "us-west-loops"),
     "us_west_load_share": lambda m: load_share(m, WEST),
     "us_east_gpus_count": lambda m: m.clusters[EAST].existing_gpus,
     "us_east_power_mw": lambda m: power_mw(m, EAST),
-    "us_east_cooling_mw": lambda m: cooling_mw(m, "us-east-liquid"),
+    "us_east_cooling_mw": lambda m: cooling_mw(m, "us-east-loops"),
     "us_east_load_share": lambda m: load_share(m, EAST),
     "shutdown_temperature_c": lambda m: m.clusters[WEST].shutdown_c,
     "ambient_temperature_c": lambda m: m.regions["us-west"].design_ambient_c,
@@ -113,8 +113,8 @@ AS_IT_WAS: dict[str, Callable[[Model], float]] = {
     "restoration_phase_3_duration_minutes": lambda m: m.operations.restoration[2].minutes,
     "v2_throttle_start_c": lambda m: m.clusters[WEST].throttle_c,
     "alert_temperature_warning_c": lambda m: m.clusters[WEST].throttle_c,
-    "v2_primary_spare_systems_count": lambda m: m.plants["us-west-liquid"].redundancy,
-    "redundancy_cooling_spare_count": lambda m: m.plants["us-east-liquid"].redundancy,
+    "v2_primary_spare_systems_count": lambda m: m.plants["us-west-loops"].redundancy,
+    "redundancy_cooling_spare_count": lambda m: m.plants["us-east-loops"].redundancy,
     "redundancy_region_spare_count": lambda m: float(m.policies.spare_block_per_region),
     "redundancy_ups_minutes": lambda m: m.feeds["us-west-feed"].ups_minutes,
     "redundancy_generator_hours": lambda m: m.feeds["us-west-feed"].generator_hours,
@@ -145,10 +145,10 @@ AS_RECOMMENDED: dict[str, Callable[[Model], float]] = {
     "v2_us_east_gpus_count": lambda m: m.clusters[EAST].existing_gpus,
     "v2_eu_west_gpus_count": lambda m: m.clusters["eu-west"].existing_gpus,
     "v2_asia_pacific_gpus_count": lambda m: m.clusters["asia-pacific"].existing_gpus,
-    "v2_liquid_cooling_mw": lambda m: cooling_mw(m, "us-west-liquid"),
+    "v2_liquid_cooling_mw": lambda m: cooling_mw(m, "us-west-loops"),
     "v2_emergency_air_mw": lambda m: cooling_mw(m, "us-west-emergency"),
     "v2_service_maintainable_share": lambda m: m.policies.surviving_capacity_share,
-    "v2_primary_spare_systems_count": lambda m: m.plants["asia-pacific-liquid"].redundancy,
+    "v2_primary_spare_systems_count": lambda m: m.plants["asia-pacific-loops"].redundancy,
     "redundancy_power_feeds_count": lambda m: feeds_of(m, "us-west"),
     "redundancy_ups_minutes": lambda m: m.feeds["us-west-feed-b"].ups_minutes,
     "redundancy_generator_hours": lambda m: m.feeds["us-west-feed-b"].generator_hours,
@@ -238,10 +238,10 @@ class TestPostmortem:
     def test_recommended_cooling_is_the_stated_share_of_the_peak(self, recommended):
         """160 % of 50 MW is printed; the other sites get 160 % of their own peak."""
         share = float(FIGURES["v2_liquid_share_of_peak_percent"]["printed"]) / 100
-        assert cooling_mw(recommended, "us-west-liquid") == share * 50.0
+        assert cooling_mw(recommended, "us-west-loops") == share * 50.0
         for cluster, plant in ((EAST, "us-east"), ("eu-west", "eu-west")):
             design = power_mw(recommended, cluster)
-            assert cooling_mw(recommended, f"{plant}-liquid") == pytest.approx(share * design)
+            assert cooling_mw(recommended, f"{plant}-loops") == pytest.approx(share * design)
 
     def test_recommended_leaves_nothing_to_buy(self, recommended):
         assert all(not plant.options for plant in recommended.plants.values())
@@ -308,7 +308,9 @@ class TestSourcedFigures:
             ), name
             assert gpu["capital_usd"] >= gpu.get("gpu_usd", 0.0)
         fleet = load_model("chatgpt-2023").model.gpus["fleet-2023"]
-        assert fleet.facility_usd == pytest.approx((whole - 1500 * chillers) * fleet.power_mw)
+        loops = 1000 * capital["cdu-liquid-to-liquid"]["installed_usd_per_kw_thermal"]
+        rest = whole - 1500 * chillers - loops
+        assert fleet.facility_usd == pytest.approx(rest * fleet.power_mw)
 
     def test_chillers_follow_the_law_of_size(self):
         """550 USD/kW at 1.75 MW, to the power of the size; repairs are 1 % of the price a year."""

@@ -17,8 +17,8 @@ def test_existing(reference):
         "eu-west": 0,
         "asia-pacific": 0,
     }
-    assert fleet.units["us-west-liquid"]["loop-36"] == 1
-    assert fleet.units["us-west-liquid"]["chiller-9.7"] == 0
+    assert fleet.units["us-west-loops"]["loop-36"] == 1
+    assert fleet.units["us-west-chillers"]["chiller-9.7"] == 0
     assert set(fleet.instances.values()) == {0}
     assert fleet.opened == frozenset()
 

@@ -56,7 +56,7 @@ class TestReferenceModel:
         assert edges("cools", "plant", "cluster") == {
             (plant, cluster) for plant, e in REFERENCE.plants.items() for cluster in e.cools
         }
-        assert ("us-west-liquid", "us-west-primary") in edges("cools", "plant", "cluster")
+        assert ("us-west-loops", "us-west-primary") in edges("cools", "plant", "cluster")
         assert len(edges("cools", "plant", "cluster")) == 9
 
     def test_powers(self):
@@ -74,9 +74,11 @@ class TestReferenceModel:
         assert ("user-database", "authentication") in services
         assert ("edge-cache", "cdn") in services
         assert edges("depends_on", "service", "plant") == {
-            ("us-west-cooling-control", "us-west-liquid"),
+            ("us-west-cooling-control", "us-west-loops"),
+            ("us-west-cooling-control", "us-west-chillers"),
             ("us-west-cooling-control", "us-west-standby"),
-            ("us-east-cooling-control", "us-east-liquid"),
+            ("us-east-cooling-control", "us-east-loops"),
+            ("us-east-cooling-control", "us-east-chillers"),
         }
         assert edges("depends_on", "service", "tier") == {
             ("load-balancer", "enterprise_critical"),
@@ -124,7 +126,7 @@ class TestBlastRadius:
         radius = blast_radius(GRAPH, "region:us-west")
         for name in (
             "cluster:us-west-primary",
-            "plant:us-west-liquid",
+            "plant:us-west-loops",
             "plant:us-west-standby",
             "plant:us-west-emergency",
             "feed:us-west-feed",
@@ -163,12 +165,13 @@ class TestBlastRadius:
     def test_of_a_cooling_control(self):
         """The 2023 lesson: standby cooling hangs on the controls that it should replace."""
         assert blast_radius(GRAPH, "service:us-west-cooling-control") == {
-            "plant:us-west-liquid",
+            "plant:us-west-loops",
+            "plant:us-west-chillers",
             "plant:us-west-standby",
         }
 
     def test_of_all_plants_of_a_cluster(self):
-        plants = [f"plant:us-west-{name}" for name in ("liquid", "standby", "emergency")]
+        plants = [f"plant:us-west-{name}" for name in ("loops", "standby", "emergency")]
         assert "cluster:us-west-primary" not in down_nodes(GRAPH, plants[:2])
         assert "cluster:us-west-primary" in down_nodes(GRAPH, plants)
         ignoring = frozenset({"cools"})
@@ -178,7 +181,7 @@ class TestBlastRadius:
         """A cluster is up while feed, batteries or generator are; a plant needs one of two."""
         feed, ups, generator = (f"{kind}:us-west-feed" for kind in ("feed", "ups", "generator"))
         assert blast_radius(GRAPH, feed) == frozenset()
-        assert "plant:us-west-liquid" in down_nodes(GRAPH, [feed, generator])
+        assert "plant:us-west-loops" in down_nodes(GRAPH, [feed, generator])
         assert "cluster:us-west-primary" not in down_nodes(
             GRAPH, [feed, generator], frozenset({"cools"})
         )
@@ -220,13 +223,13 @@ class TestSinglePointsOfFailure:
 
 class TestIndependence:
     def test_of_emergency_from_primary_cooling(self):
-        shared = shared_supports(GRAPH, "us-west-standby", "us-west-liquid")
+        shared = shared_supports(GRAPH, "us-west-standby", "us-west-loops")
         assert shared == (
             "replica:us-west-cooling-control@us-west#1",
             "service:us-west-cooling-control",
         )
-        assert shared_supports(GRAPH, "us-west-liquid", "us-west-standby") == shared
-        assert shared_supports(GRAPH, "us-west-emergency", "us-west-liquid") == ()
+        assert shared_supports(GRAPH, "us-west-loops", "us-west-standby") == shared
+        assert shared_supports(GRAPH, "us-west-emergency", "us-west-loops") == ()
 
     def test_a_second_control_makes_it_independent(self):
         model = load_model(
@@ -236,11 +239,11 @@ class TestIndependence:
                 "plants.us-west-standby.depends_on=[us-west-second-control]",
             ),
         ).model
-        assert shared_supports(build_graph(model), "us-west-standby", "us-west-liquid") == ()
+        assert shared_supports(build_graph(model), "us-west-standby", "us-west-loops") == ()
 
     def test_a_single_feed_is_shared(self):
         model = load_model("chatgpt-2023", ("feeds.us-west-feed.generator_mw=0",)).model
-        shared = shared_supports(build_graph(model), "us-west-emergency", "us-west-liquid")
+        shared = shared_supports(build_graph(model), "us-west-emergency", "us-west-loops")
         assert shared == ("feed:us-west-feed",)
 
 

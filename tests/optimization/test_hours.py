@@ -199,7 +199,7 @@ def test_a_region_that_demand_leans_on_through_the_day_matters_at_several_hours(
     found = stand_ins(load_model("chatgpt-2023").model)
     assert 2 <= len(found["region-us-west"]) <= 8
     # N+2 and normal operation cover two units at every hour.
-    assert not found["2-units-us-west-liquid"]
+    assert not found["2-units-us-west-loops"]
 
 
 def test_services_with_limits_leave_out_only_hours_in_proportion() -> None:

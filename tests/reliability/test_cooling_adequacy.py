@@ -113,7 +113,7 @@ class TestByHand:
 
     def test_adequacy_names_what_is_not_counted(self, reference: LoadedModel) -> None:
         found = cooling_adequacy(reference.model, Fleet.existing(reference.model))[0]
-        for name in ("region us-west", "service us-west-cooling-control", "us-west-liquid"):
+        for name in ("region us-west", "service us-west-cooling-control", "us-west-loops"):
             assert name in found.dependent
 
     def test_measures_change_what_is_named_as_not_counted(self, one: Model) -> None:
@@ -314,9 +314,9 @@ class TestMoreUnits:
 
 
 def test_platform_of_2023_and_with_chillers_added(reference: LoadedModel) -> None:
-    """Two loops in us-east without a spare are out a day a year; two chillers make it minutes."""
+    """Two loops and two chillers in us-east have no spare; one more of either makes it minutes."""
     model = reference.model
-    bought = {("us-east-liquid", "chiller-3.5"): 2}
+    bought = {("us-east-loops", "loop-10"): 1, ("us-east-chillers", "chiller-9.7"): 1}
     existing, plan = (
         {one.region: one for one in cooling_adequacy(model, Fleet.after(model, some, {}, {}, ()))}
         for some in ({}, bought)

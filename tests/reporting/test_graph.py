@@ -247,8 +247,8 @@ class TestPage:
             and not (data["relation"] == "depends_on" and target.startswith("plant:"))
         }
         assert {(one.source, one.target) for one in drawing.lines if one.target} == wanted
-        liquid = next(box for box in drawing.boxes if box.node == "plant:us-west-liquid")
-        assert "needs us-west-cooling-control" in [label.text for label in liquid.labels]
+        loops = next(box for box in drawing.boxes if box.node == "plant:us-west-loops")
+        assert "needs us-west-cooling-control" in [label.text for label in loops.labels]
 
     def test_single_points_of_failure_and_what_is_not_there_are_marked(self):
         scene, drawing = scene_of("chatgpt-2023"), drawing_of("chatgpt-2023")
@@ -355,13 +355,19 @@ class TestBlast:
         assert "tier:consumer_free" in set(scene.blast.fallen) - each
 
     def test_a_blast_adds_up_the_capacity_lost(self):
-        """us-west: 10,000 GPUs of 0.970874 requests/s, 36 + 24 MW of loops, 15 + 20 MW standby."""
+        """us-west: 10,000 GPUs of 0.970874 requests/s, 36 + 24 MW of loops, 15 + 20 MW standby.
+
+        Chillers behind the loops carry the same 60 MW: they add nothing.
+        """
         blast = make_scene("x", load_model("chatgpt-2023").model, blast=["us-west"]).blast
         assert blast.gpus == 10_000
         assert blast.rps == pytest.approx(9_708.74)
         assert 90 < blast.cooling_mw <= 36 + 24 + 15 + 20
         assert blast.feed_mw == 80
         assert blast.reserved_gpus == 0
+        for name in ("us-west-loops", "us-west-chillers"):
+            alone = make_scene("x", load_model("chatgpt-2023").model, blast=[name]).blast
+            assert alone.cooling_mw == pytest.approx(36 + 24)
 
     def test_a_plan_changes_what_goes_down(self):
         """With controls of its own a plant no longer goes down with those of the site."""

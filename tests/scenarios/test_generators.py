@@ -143,7 +143,7 @@ class TestFamilies:
         """A family for each kind of thing that can fail, and the incident of 2023 itself."""
         names = list(by_name(reference.model))
         regions = list(reference.model.regions)
-        plants = [f"{region}-liquid" for region in regions]
+        plants = [f"{region}-{part}" for region in regions for part in ("loops", "chillers")]
         assert names == [
             *(f"unit-{plant}" for plant in plants),
             *(f"2-units-{plant}" for plant in plants),
@@ -152,9 +152,9 @@ class TestFamilies:
             *(f"region-{region}" for region in regions),
             *(f"provider-{name}" for name in ("aws", "azure", "gcp")),
             *(
-                name
+                f"heat-wave-{name}"
                 for region in regions
-                for name in (f"heat-wave-{region}", f"heat-wave-unit-{region}-liquid")
+                for name in (region, f"unit-{region}-loops", f"unit-{region}-chillers")
             ),
             "surge",
             "incident-2023",
@@ -163,14 +163,14 @@ class TestFamilies:
     def test_model_of_2023_has_its_families(self, reference):
         scenario = by_name(reference.model)["incident-2023"]
         (event,) = scenario.events
-        assert (event.kind, event.plant, event.unit) == ("units", "us-west-liquid", "loop-36")
+        assert (event.kind, event.plant, event.unit) == ("units", "us-west-loops", "loop-36")
         assert scenario.operations.detection_minutes == 50.0
         assert scenario.severity == "common"
 
     def test_a_heat_wave_hits_with_a_unit(self, reference):
-        heat, loss = by_name(reference.model)["heat-wave-unit-us-west-liquid"].events
+        heat, loss = by_name(reference.model)["heat-wave-unit-us-west-loops"].events
         assert (heat.kind, heat.region, heat.rise_c) == ("heat", "us-west", 6.0)
-        assert (loss.kind, loss.plant, loss.count) == ("largest-units", "us-west-liquid", 1)
+        assert (loss.kind, loss.plant, loss.count) == ("largest-units", "us-west-loops", 1)
         assert heat.repair_minutes == loss.repair_minutes == 24 * 60
 
     def test_emergency_plants_are_no_target(self, reference):

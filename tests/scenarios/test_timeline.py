@@ -125,7 +125,7 @@ class TestSingleEvents:
         (interval,) = course_of(
             reference.model, lost("service", "us-west-cooling-control")
         ).intervals
-        assert interval.state.plants_down == {"us-west-liquid", "us-west-standby"}
+        assert interval.state.plants_down == {"us-west-loops", "us-west-standby"}
         assert interval.state.tiers_down == frozenset()
         (interval,) = course_of(reference.model, lost("service", "session-store")).intervals
         assert interval.state.tiers_down == {"consumer_plus", "consumer_free"}
@@ -304,7 +304,7 @@ class TestReaction:
         assert timeline.reaction_minutes == 120.0
         assert timeline.order_minute == 135.0
         (interval,) = timeline.intervals
-        assert interval.state.lost_units == {("us-west-liquid", "loop-36"): 1}
+        assert interval.state.lost_units == {("us-west-loops", "loop-36"): 1}
 
 
 MINUTES = st.integers(0, 90)

@@ -107,7 +107,7 @@ class TestIncident:
         assert minutes == sorted(minutes)
         texts = [line.text for line in story]
         chapters = (
-            r"us-west-liquid loses 1 × loop-36",
+            r"us-west-loops loses 1 × loop-36",
             r"us-west-primary throttles at 7\d °C",
             r"requests fail: \d\d\.\d % of demand served",
             r"us-east-backup is overloaded: offered load up to \d+\.\d times normal",
@@ -159,7 +159,7 @@ class TestAsItWas:
         self, reference: LoadedModel
     ) -> None:
         model: Model = reference.model
-        wanted = ("unit-us-west-liquid", "plant-us-west-liquid", "region-us-west")
+        wanted = ("unit-us-west-loops", "plant-us-west-loops", "region-us-west")
         short = model.replace(simulation=model.simulation.replace(horizon_minutes=240.0))
         found = verdicts_of(short)
         assert not any(found[name].survives for name in wanted)

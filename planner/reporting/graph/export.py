@@ -8,12 +8,12 @@ from typing import Any
 
 import networkx as nx
 
+from planner.infrastructure.fleet import plant_mw
 from planner.json_text import json_text as as_json
 from planner.reporting.graph.facts import (
     Scene,
     cluster_mw,
     cluster_rps,
-    plant_mw,
     software_only,
 )
 

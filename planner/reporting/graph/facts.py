@@ -9,7 +9,7 @@ from functools import cached_property
 from planner.amounts import millions, number, percent
 from planner.errors import InputError, Problem
 from planner.infrastructure.entities import Model
-from planner.infrastructure.fleet import Fleet, unit_mw
+from planner.infrastructure.fleet import Fleet, cooling_mw, plant_mw
 from planner.infrastructure.graph import (
     Graph,
     build_graph,
@@ -229,12 +229,14 @@ def blast_of(model: Model, graph: Graph, fleet: Fleet, failed: tuple[str, ...]) 
     def lost(kind: str) -> list[str]:
         return [graph.nodes[name]["name"] for name in down if _kind(graph, name) == kind]
 
+    plants_down = set(lost("plant"))
+    left = [name for name in model.plants if name not in plants_down]
     return Blast(
         failed,
         tuple(sorted(fallen, key=lambda name: (order.index(_kind(graph, name)), name))),
         sum(fleet.gpus[name] for name in lost("cluster")),
         sum(cluster_rps(model, fleet, name) for name in lost("cluster")),
-        sum(plant_mw(model, fleet, name) for name in lost("plant")),
+        cooling_mw(model, fleet, model.plants) - cooling_mw(model, fleet, left),
         sum(model.feeds[name].capacity_mw for name in lost("feed")),
         sum(fleet.instances[name] * model.offers[name].gpus_per_instance for name in lost("offer")),
     )
@@ -260,11 +262,6 @@ def cluster_rps(model: Model, fleet: Fleet, cluster: str) -> float:
 def cluster_mw(model: Model, fleet: Fleet, cluster: str) -> float:
     """Electric power of the GPUs of a cluster at full load, MW."""
     return fleet.gpus[cluster] * model.gpus[model.clusters[cluster].gpu].power_mw
-
-
-def plant_mw(model: Model, fleet: Fleet, plant: str) -> float:
-    """Heat that all units of a plant carry at design ambient, MW."""
-    return sum(count * unit_mw(model, plant, unit) for unit, count in fleet.units[plant].items())
 
 
 def software_only(scene: Scene, name: str) -> bool:

@@ -251,15 +251,14 @@ def _targets(scene: Scene, source: str, relation: str, among: Iterable[str]) -> 
 def _cooling_lines(
     scene: Scene, held: Mapping[str, Sequence[str]], rects: Mapping[str, Rect]
 ) -> list[Polyline]:
-    """A bus for each plant, on a lane of its own between plants and clusters."""
+    """A bus for each plant, on a lane of its own, to its clusters or back to loops before it."""
     lines: list[Polyline] = []
     for index, plant in enumerate(held["plant"]):
         start = rects[plant]
         x = start.right + MARGIN / 2 + LANE * index + LANE / 2
-        clusters = _targets(scene, plant, "cools", held["cluster"])
         ends = [
-            (cluster, _port(rects[cluster], held["plant"], index, 0.08, 0.52))
-            for cluster in clusters
+            (name, _port(rects[name], held["plant"], index, 0.08, 0.48))
+            for name in _targets(scene, plant, "cools", (*held["cluster"], *held["plant"]))
         ]
         lines += _bus(scene, "cools", plant, (start.right, start.middle), x, rects, ends)
     return lines
@@ -311,7 +310,7 @@ def _bus(
     """A lane that leaves a source and taps off to each target, all corners square."""
     return [
         Polyline(
-            _without_repeats((start, (x, start[1]), (x, y), (rects[name].x, y))),
+            _without_repeats((start, (x, start[1]), (x, y), (_side(rects[name], x), y))),
             kind,
             source,
             name,
@@ -319,6 +318,11 @@ def _bus(
         )
         for name, y in ends
     ]
+
+
+def _side(rect: Rect, x: float) -> float:
+    """The side of a box that faces a lane."""
+    return rect.x if x < rect.x else rect.right
 
 
 def _without_repeats(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:

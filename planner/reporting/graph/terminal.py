@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from planner.amounts import megawatts, percent, rate
+from planner.infrastructure.fleet import cooling_mw, plant_mw
 from planner.infrastructure.graph import Graph
 from planner.reporting.graph.facts import (
     KINDS,
@@ -16,7 +17,6 @@ from planner.reporting.graph.facts import (
     Scene,
     by_kind,
     emergency_plants,
-    plant_mw,
     software_only,
 )
 from planner.reporting.terminal import new_console, print_json
@@ -152,7 +152,7 @@ def _capacity(scene: Scene) -> list[str]:
     if blast is None:
         return []
     gpus = sum(fleet.gpus.values())
-    cooling = sum(plant_mw(model, fleet, name) for name in model.plants)
+    cooling = cooling_mw(model, fleet, model.plants)
     feeds = sum(feed.capacity_mw for feed in model.feeds.values())
     reserved = sum(n * model.offers[name].gpus_per_instance for name, n in fleet.instances.items())
     found = []
