@@ -336,9 +336,14 @@ def _check_services(model: Model, document: Document) -> None:
 
 def _check_recovery(model: Model, document: Document) -> None:
     for name, service in model.services.items():
-        if service.recovery_minutes and not (service.runs_on or service.replicas):
+        rate = service.recovery_tb_per_hour
+        if (rate is None) != (service.recovery_tb == 0):
+            message = "`recovery_tb` and `recovery_tb_per_hour` go together"
+            document.complain(("services", name, "recovery_tb"), message)
+        if service.state_recovery_minutes and not (service.runs_on or service.replicas):
+            field = "recovery_minutes" if service.recovery_minutes else "recovery_tb"
             message = "has no effect on a service that neither runs on clusters nor has replicas"
-            document.complain(("services", name, "recovery_minutes"), message)
+            document.complain(("services", name, field), message)
 
 
 def _check_limits_of_services(model: Model, document: Document) -> None:

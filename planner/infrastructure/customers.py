@@ -70,6 +70,9 @@ class Tier(NamedEntity):
     """Service through which its requests enter."""
     retry: Retry = Retry()
     """What its clients do when a request fails."""
+    cold_cache_factor: Annotated[Amount, Field(ge=1, le=100)] | None = None
+    """Work of a request of the tier whose caches are cold, over that with warm ones; none means
+    that of the operations."""
     checkpoint_minutes: Minutes | None = None
     """Preemptible work (training, batch): minutes between its checkpoints. It yields its GPUs to
     all other tiers that are short and loses what it did since the last one; none means requests of

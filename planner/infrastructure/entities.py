@@ -313,11 +313,22 @@ class Service(NamedEntity):
     recovery_minutes: Minutes = 0.0
     """Minutes of recovery (replay of logs, checks of data) after its clusters or the region of a
     replica have been down, before it serves again."""
+    recovery_tb: Amount = 0.0
+    """Data of a replica to read, check or copy back before it serves again, besides the minutes."""
+    recovery_tb_per_hour: PositiveAmount | None = None
+    """Rate at which that is done; needed where there is `recovery_tb`."""
     failures_per_year: PerYear | None = None
     """Failures a year of the service as a whole, with all its replicas (software, configuration,
     data). They count towards availability and loss; none means unknown."""
     repair_hours: Annotated[Hours, Field(gt=0)] = 2.0
     """Mean time until it is restored."""
+
+    @property
+    def state_recovery_minutes(self) -> float:
+        """Minutes of recovery in all, from fixed ones and data."""
+        if self.recovery_tb_per_hour is None:
+            return self.recovery_minutes
+        return self.recovery_minutes + 60 * self.recovery_tb / self.recovery_tb_per_hour
 
 
 class Offer(NamedEntity):

@@ -53,8 +53,6 @@ def _check_chillers(model: Model, name: str, behind: str, document: Document, pa
     if (chillers.region, chillers.role) != (plant.region, plant.role):
         message = f"`{behind}` is {chillers.role} in {chillers.region}"
         document.complain(path, f"{message}; expected {plant.role} in {plant.region}")
-    for tank in (name, behind):
-        added = any(tank in measure.buffer_mwh for measure in model.measures.values())
-        if model.plants[tank].buffer_mwh or added:
-            message = "a tank counts only for a plant that rejects its heat by itself"
-            document.complain(("plants", tank, "buffer_mwh"), message)
+    if plant.buffer_mwh or any(name in measure.buffer_mwh for measure in model.measures.values()):
+        message = f"a loop has no tank; expected one of the chillers behind it, `{behind}`"
+        document.complain(("plants", name, "buffer_mwh"), message)

@@ -14,6 +14,7 @@ UNITS: dict[str, dict[str, Fraction]] = {
         "GW": Fraction(1000),
     },
     "mwh": {"kWh": Fraction(1, 1000), "MWh": Fraction(1), "GWh": Fraction(1000)},
+    "tb": {"GB": Fraction(1, 1000), "TB": Fraction(1), "PB": Fraction(1000)},
     "ms": {"ms": Fraction(1), "s": Fraction(1000)},
     "seconds": {"ms": Fraction(1, 1000), "s": Fraction(1), "min": Fraction(60)},
     "minutes": {"s": Fraction(1, 60), "min": Fraction(1), "h": Fraction(60), "d": Fraction(1440)},

@@ -24,7 +24,9 @@ import numpy as np
 
 #: Functions that compiled code may call.
 _compilable: list[Callable[..., Any]] = []
-#: Of these, how many Numba has been told of.
+#: Of these, those of which compiled code has one copy, not one wherever they are called.
+_apart: set[Callable[..., Any]] = set()
+#: How many Numba has been told of.
 _told = 0
 #: Settings of Numba are those of the whole process.
 _one_thread_at_a_time = threading.RLock()
@@ -36,6 +38,12 @@ def compilable[F: Callable[..., Any]](function: F) -> F:
     """Mark a function that compiled code calls; it stays what it is in Python."""
     _compilable.append(function)
     return function
+
+
+def compilable_apart[F: Callable[..., Any]](function: F) -> F:
+    """The same for what is long and called in several places: a copy in each takes time to make."""
+    _apart.add(function)
+    return compilable(function)
 
 
 def chosen(condition: Any, one: Any, other: Any) -> Any:
@@ -106,7 +114,10 @@ def _tell_numba() -> None:
     _told = len(_compilable)
     for function in new:
         register_jitable(
-            no_cfunc_wrapper=True, no_cpython_wrapper=True, _nrt=False, forceinline=True
+            no_cfunc_wrapper=True,
+            no_cpython_wrapper=True,
+            _nrt=False,
+            forceinline=function not in _apart,
         )(function)
 
 

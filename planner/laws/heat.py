@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.laws.compiling import chosen, compilable, compiled
+from planner.laws.compiling import chosen, compilable, compilable_apart, compiled
 from planner.laws.ratios import ratio
 
 Floats = NDArray[np.float64]
@@ -165,7 +165,7 @@ def coolable_gpus(
     return np.minimum(gpus, ratio(cooling_mw, heat_per_gpu, none=np.inf))
 
 
-@compilable
+@compilable_apart
 def carry_heat(
     rest_mw: Floats,
     capacity_mw: Floats,
@@ -243,6 +243,17 @@ def cooled_clusters(serves: NDArray[np.bool_]) -> tuple[Ints, Ints]:
     plants, clusters = np.nonzero(serves)
     first = np.searchsorted(plants, np.arange(len(serves) + 1))
     return first.astype(np.int64), clusters.astype(np.int64)
+
+
+def with_loops(serves: NDArray[np.bool_], rejects_to: Ints) -> NDArray[np.bool_]:
+    """Whether a plant carries heat of a cluster, by itself or behind a loop that cools it.
+
+    >>> with_loops(np.array([[True, False], [False, False]]), np.array([1, -1])).tolist()
+    [[True, False], [True, False]]
+    """
+    carries = serves.copy()
+    np.logical_or.at(carries, rejects_to[rejects_to >= 0], serves[rejects_to >= 0])
+    return carries
 
 
 def share_cooling(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.laws.compiling import compilable
+from planner.laws.compiling import compilable, compilable_apart
 from planner.laws.heat import carry_heat
 
 Floats = NDArray[np.float64]
@@ -205,7 +205,7 @@ def _any_full(limits: int, loads: int, room: Sharing) -> bool:
     return full
 
 
-@compilable
+@compilable_apart
 def fair_shares(limits_mw: Floats, may_shed: Bools, supply: Supply, room: Sharing) -> None:
     """Share of its full load that supply allows every load: ``room.shares``.
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.laws.compiling import compilable, compiled
+from planner.laws.compiling import compilable, compilable_apart, compiled
 from planner.laws.ratios import ratio
 
 Floats = NDArray[np.float64]
@@ -332,7 +332,7 @@ def _send_alike(network: Network) -> None:
                     rest[zone, tier] -= flow
 
 
-@compilable
+@compilable_apart
 def deliver(network: Network, known_rps: Floats, capacity_rps: Floats, by_priority: bool) -> None:
     """Route by what load balancers believe, and see what fits what is there.
 

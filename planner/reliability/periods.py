@@ -173,7 +173,7 @@ def _recovery_minutes(model: Model, timeline: Timeline) -> float:
         + operations.restart_minutes
         + checks
         + most / (operations.restart_gpus_per_hour or math.inf) * 60
-        + max((service.recovery_minutes for service in model.services.values()), default=0.0)
+        + max((service.state_recovery_minutes for service in model.services.values()), default=0.0)
         + operations.failback_minutes
         + operations.failover_minutes
         + AFTER

@@ -184,7 +184,7 @@ def _reroute(world: World, history: History, subject: Subject) -> Bools:
     By more than what cold caches make of it.
     """
     known_capacity = history.known_capacity_rps[:, 0, _cluster(world, subject)]
-    most = 1.0 - 1.0 / world.reaction.cold_factor[0] + 1e-6
+    most = 1.0 - 1.0 / world.reaction.cold_most[0] + 1e-6
     flags: Bools = np.abs(known_capacity - known_capacity[0]) > most * known_capacity[0]
     return flags
 

@@ -67,6 +67,11 @@ class SystemState:
     replicas_down: Mapping[str, int] = field(default_factory=dict)
     offer_share: Mapping[str, float] = field(default_factory=dict)
 
+    def reduces(self, plant: str) -> bool:
+        """Whether a plant is down or has lost units, or some of them do not run again yet."""
+        named = any(name == plant for name, _ in (*self.lost_units, *self.restarting))
+        return named or plant in self.plants_down or plant in self.lost_largest
+
 
 @dataclass(frozen=True)
 class DependencyIndex:

@@ -247,7 +247,7 @@ def _cuts(model: Model, events: tuple[Timed, ...], waits: tuple[Restart, ...]) -
 
 def _recovered(model: Model, service: str, timed: Timed) -> float:
     """Minute from which replicas of a service in a region that was lost serve again."""
-    return minute_after(timed.ends + model.services[service].recovery_minutes)
+    return minute_after(timed.ends + model.services[service].state_recovery_minutes)
 
 
 def _recovering(index: DependencyIndex, events: tuple[Timed, ...], minute: float) -> frozenset[str]:

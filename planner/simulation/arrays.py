@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from planner.laws.heat import cooled_clusters
+from planner.laws.heat import cooled_clusters, with_loops
 from planner.laws.power import Sharing
 from planner.laws.traffic import Network
 from planner.simulation.system_states import Bools, Floats, Ints, SystemStates
@@ -143,6 +143,7 @@ ATTEMPT = {"live": float, "retrying": float, "coming": float}
 #: doors, new requests per second of all zones together, whether any request fails, how much faster
 #: the queue could have been served; sums of requests and spend as in `planner.simulation.history`.
 PLATFORM = {
+    "cold_now": float,
     "shedding": bool,
     "short": bool,
     "busy": bool,
@@ -185,6 +186,9 @@ class Cooling(NamedTuple):
         Heat of clusters that is left to carry, shape (C,), and capacity of plants, shape (P,).
     first, cooled, carried_mw, rejects_to
         Those of `planner.laws.heat.carry_heat`.
+    first_of, heat_of
+        Clusters whose heat plants carry, those of loops for the chillers behind them, as ``first``
+        and ``cooled``.
     part_mw, more_mw, cold_mw
         Room for parts of the capacity of plants, and for that of their tanks, shape (P,).
     """
@@ -195,6 +199,8 @@ class Cooling(NamedTuple):
     cooled: Ints
     carried_mw: Floats
     rejects_to: Ints
+    first_of: Ints
+    heat_of: Ints
     part_mw: Floats
     more_mw: Floats
     cold_mw: Floats
@@ -368,6 +374,7 @@ def state_of(world: World) -> State:
         "thermal_limit_c": world.tiers.thermal_limit_c,
         "returning": world.tiers.retries.returning,
         "yields": world.tiers.yields,
+        "cold_factor": world.tiers.cold_factor,
     }
     reaction = {n: v.dtype.type for n, v in vars(world.reaction).items() if v.ndim == 1}
     return State(
@@ -389,6 +396,7 @@ def state_of(world: World) -> State:
             cooled,
             np.zeros(len(cooled)),
             world.plants.rejects_to,
+            *cooled_clusters(with_loops(world.plants.serves, world.plants.rejects_to)),
             *(np.zeros(plants) for _ in range(3)),
         ),
         network=Network.of(world.routes),

@@ -131,7 +131,10 @@ def build_world(layout: Layout, fleet: Fleet, timelines: tuple[Timeline, ...]) -
         ),
         routes=routes_of(model, fleet, layout.order),
         restoration=_restoration(model, names),
-        reaction=_reaction(timelines),
+        reaction=_reaction(
+            timelines,
+            max((tier.cold_cache_factor or 1.0 for tier in model.tiers.values()), default=1.0),
+        ),
         system_states=stacker.stack(states),
         interval=interval,
         hour=np.array([hours.index(timeline.start_hour) for timeline in timelines], dtype=np.int64),
@@ -178,7 +181,7 @@ def _clusters(model: Model, fleet: Fleet) -> Clusters:
 def _recovery_minutes(model: Model, cluster: str) -> float:
     """Longest recovery of a service that runs on a cluster."""
     running = (service for service in model.services.values() if cluster in service.runs_on)
-    return max((service.recovery_minutes for service in running), default=0.0)
+    return max((service.state_recovery_minutes for service in running), default=0.0)
 
 
 def _units(model: Model, names: tuple[tuple[str, str], ...]) -> Units:
@@ -247,6 +250,7 @@ def _tiers(model: Model, names: tuple[str, ...]) -> Tiers:
         thermal_limit_c=_column([tier.thermal_limit_c for tier in entries]),
         yields=np.array([tier.checkpoint_minutes is not None for tier in entries], dtype=bool),
         checkpoint_minutes=_column([tier.checkpoint_minutes or 0.0 for tier in entries]),
+        cold_factor=_column([tier.cold_cache_factor or math.nan for tier in entries]),
         retries=RetryTerms.of(
             [tier.retry.attempts for tier in entries],
             [tier.retry.backoff_minutes for tier in entries],
@@ -280,7 +284,7 @@ def _system_states(
     return states, interval
 
 
-def _reaction(timelines: tuple[Timeline, ...]) -> ScenarioReaction:
+def _reaction(timelines: tuple[Timeline, ...], coldest: float) -> ScenarioReaction:
     operations = [timeline.operations for timeline in timelines]
     most = max((len(timeline.failures) for timeline in timelines), default=0)
     failures = np.full((len(timelines), most), np.inf)
@@ -322,6 +326,7 @@ def _reaction(timelines: tuple[Timeline, ...]) -> ScenarioReaction:
         failback=amounts("failback_minutes"),
         cooldown_share=amounts("cooldown_share"),
         cold_factor=amounts("cold_cache_factor"),
+        cold_most=np.maximum(amounts("cold_cache_factor"), coldest),
         cold_half_life=amounts("cold_cache_half_life_minutes"),
     )
 

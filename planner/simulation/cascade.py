@@ -172,7 +172,7 @@ def simulate_scenarios(
             power(clusters, platform, cooling)
             provide_capacity(clusters, offers, targets, platform, minute)
             learn_capacity(clusters, targets, platform, state.recent_rps, minute)
-            look_into_caches(zones, targets, platform)
+            look_into_caches(zones, tiers, targets, platform)
             arrive(tiers, zones, attempts, platform)
             pass_services(tiers, services, state.weights)
             cool_enough = look_for_heat(clusters, tiers, platform, state.left, network.allowed)

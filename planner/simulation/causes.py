@@ -99,7 +99,7 @@ def _pending(world: World, history: History, index: int, minute: int) -> list[tu
     found = []
     for v, reserved in enumerate((offers.rps * share).tolist()):
         due = timeline.order_minute + offers.lead_minutes[v]
-        cold = reserved / world.reaction.cold_factor[index]
+        cold = reserved / world.reaction.cold_most[index]
         in_use = known_capacity[:, v] >= cold * (1 - ROUNDING)
         if due > minute or not share[v] or in_use[0]:
             continue

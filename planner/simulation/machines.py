@@ -57,16 +57,16 @@ def cool(
         plant.running_units += unit.started if share > 0 else 0.0
     for p in range(len(plants)):
         if plants[p].running_units < plants[p].restart_units:
-            for place in range(cooling.first[p], cooling.first[p + 1]):
-                clusters[cooling.cooled[place]].units_back = False
+            for place in range(cooling.first_of[p], cooling.first_of[p + 1]):
+                clusters[cooling.heat_of[place]].units_back = False
 
 
 @compilable
 def _hottest_c(clusters: Records, cooling: Cooling, plant: int) -> float:
-    """Temperature of the hottest cluster that a plant cools."""
+    """Temperature of the hottest cluster whose heat a plant carries."""
     hottest = -np.inf
-    for place in range(cooling.first[plant], cooling.first[plant + 1]):
-        hottest = max(hottest, clusters[cooling.cooled[place]].temperature_c)
+    for place in range(cooling.first_of[plant], cooling.first_of[plant + 1]):
+        hottest = max(hottest, clusters[cooling.heat_of[place]].temperature_c)
     return hottest
 
 
@@ -206,8 +206,8 @@ def _carry_with_reserve(clusters: Records, cooling: Cooling, share: float) -> No
         return
     for p in range(len(cooling.capacity_mw)):
         hot = False
-        for place in range(cooling.first[p], cooling.first[p + 1]):
-            cluster = clusters[cooling.cooled[place]]
+        for place in range(cooling.first_of[p], cooling.first_of[p + 1]):
+            cluster = clusters[cooling.heat_of[place]]
             hot = hot or cluster.temperature_c > cluster.restart_c
         cooling.part_mw[p] = cooling.capacity_mw[p] * (1.0 - share if hot else 1.0)
     _carry_up_to(cooling.part_mw, cooling)
@@ -284,7 +284,7 @@ def _cool_down_within_power(
     """
     first, now_mw, more_mw = cooling.first, cooling.part_mw, cooling.more_mw
     for c in range(len(clusters)):
-        cooling.heat_mw[c] = clusters[c].heat_mw
+        cooling.heat_mw[c] = max(clusters[c].heat_mw - clusters[c].envelope_mw, 0.0)
     _carry(cooling)
     for p in range(len(plants)):
         now_mw[p] = cooling.carried_mw[first[p] : first[p + 1]].sum()
@@ -337,25 +337,31 @@ def _use_tanks(clusters: Records, plants: Records, cooling: Cooling) -> None:
         there = there or plants[p].buffer_mj > 0
     if not there:
         return
-    first, spare, cold_mw = cooling.first, cooling.part_mw, cooling.cold_mw
+    first, spare, cold_mw, wanted = cooling.first, cooling.part_mw, cooling.cold_mw, cooling.more_mw
     for p in range(len(plants)):
-        spare[p] = cooling.capacity_mw[p]
-        for place in range(first[p], first[p + 1]):
-            spare[p] -= cooling.carried_mw[place]
+        spare[p], wanted[p] = cooling.capacity_mw[p], 0.0
         cold_mw[p] = plants[p].cold_mj / SECONDS if plants[p].buffer_up else 0.0
+    for p in range(len(plants)):
+        carried = cooling.carried_mw[first[p] : first[p + 1]].sum()
+        spare[p] -= carried
+        if plants[p].rejects_to >= 0:
+            # A loop brings the tank of its chillers what it can carry beyond.
+            spare[plants[p].rejects_to] -= carried
+            cold_mw[p] = max(spare[p], 0.0)
     for c in range(len(clusters)):
         gone = clusters[c].cooling_mw + clusters[c].envelope_mw
         cooling.heat_mw[c] = max(clusters[c].heat_mw - gone, 0.0)
     _carry_up_to(cold_mw, cooling)
     for p in range(len(plants)):
-        wanted = 0.0
-        for place in range(first[p], first[p + 1]):
-            wanted += cooling.carried_mw[place]
-        cold, size = cold_mw[p] * SECONDS, plants[p].buffer_mj
-        covered, left = buffer_step(cold, wanted, max(spare[p], 0.0), size, SECONDS)
-        if plants[p].buffer_up:
+        behind = plants[p].rejects_to if plants[p].rejects_to >= 0 else p
+        wanted[behind] += cooling.carried_mw[first[p] : first[p + 1]].sum()
+    for p in range(len(plants)):
+        behind = plants[p].rejects_to if plants[p].rejects_to >= 0 else p
+        cold, size = cold_mw[behind] * SECONDS, plants[behind].buffer_mj
+        covered, left = buffer_step(cold, wanted[behind], max(spare[behind], 0.0), size, SECONDS)
+        if plants[p].buffer_up and behind == p:
             plants[p].cold_mj = left
-        part = ratio(covered, wanted, most=1.0)
+        part = ratio(covered, wanted[behind], most=1.0)
         for place in range(first[p], first[p + 1]):
             clusters[cooling.cooled[place]].cooling_mw += cooling.carried_mw[place] * part
 

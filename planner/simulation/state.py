@@ -32,7 +32,7 @@ def start(state: State, course: Course, states: SystemStates, s: int) -> None:
     for k in range(len(state.tiers)):
         for c in range(len(state.clusters)):
             state.left[k, c] = False
-    waits, cold = course.scenarios[s].reroute > 0, course.scenarios[s].cold_factor > 1
+    waits, cold = course.scenarios[s].reroute > 0, course.scenarios[s].cold_most > 1
     if (waits or cold) and course.interval.shape[1]:
         usual, row = course.usual_rps[course.hour[s], 0], course.interval[s, 0]
         set_demand(state.zones, usual, states.demand_factor[row])
@@ -62,6 +62,7 @@ def _reset_platform(platform: Records, scenario: Records) -> None:
     now.restart_per_minute, now.failback = scenario.restart_per_minute, scenario.failback
     now.cooldown_share = scenario.cooldown_share
     now.cold_factor, now.cold_half_life = scenario.cold_factor, scenario.cold_half_life
+    now.cold_most, now.cold_now = scenario.cold_most, 1.0
     now.shedding = scenario.sheds
     now.short, now.busy, now.restoring = False, False, False
     now.order_due, now.order_minute = np.inf, np.inf

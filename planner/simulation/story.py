@@ -242,7 +242,7 @@ def _retries(history: History, index: int) -> Iterator[tuple[float, str]]:
 
 def _cold_caches(world: World, history: History, index: int) -> Iterator[tuple[float, str]]:
     """Clusters whose GPUs could serve more, if the requests of others found warm caches."""
-    if world.reaction.cold_factor[index] <= 1:
+    if world.reaction.cold_most[index] <= 1:
         return
     clusters = world.clusters
     for c, name in enumerate(clusters.names):

@@ -145,6 +145,8 @@ class Tiers:
         Whether it is preemptible work, which yields its GPUs to all other tiers, shape (K,).
     checkpoint_minutes
         Minutes between its checkpoints, 0 where it loses nothing, shape (K,).
+    cold_factor
+        Work of a request with cold caches over that with warm ones, NaN for that of the operations.
     retries
         What clients do when a request fails.
     """
@@ -155,6 +157,7 @@ class Tiers:
     thermal_limit_c: Floats
     yields: Bools
     checkpoint_minutes: Floats
+    cold_factor: Floats
     retries: RetryTerms
 
 
@@ -209,8 +212,9 @@ class ScenarioReaction:
         GPUs of each cluster that come back in a minute.
     cooldown_share
         Share of the cooling that operators keep free to cool down hot clusters.
-    cold_factor, cold_half_life
-        Work per request with cold caches over that with warm ones, and how fast they warm up.
+    cold_factor, cold_most, cold_half_life
+        Work per request with cold caches over that with warm ones, of tiers that state none and the
+        largest of all tiers, and how fast they warm up.
     """
 
     failures: Floats
@@ -237,6 +241,7 @@ class ScenarioReaction:
     failback: Floats
     cooldown_share: Floats
     cold_factor: Floats
+    cold_most: Floats
     cold_half_life: Floats
 
 

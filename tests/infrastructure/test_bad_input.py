@@ -499,7 +499,7 @@ class TestValues:
 
     def test_unknown_key_near_nothing_lists_what_is_accepted(self, complaints):
         (problem,) = complaints(MINIMAL, "tiers.t.zzz=5")
-        accepted = "checkpoint_minutes, entry, latency_limit_ms,"
+        accepted = "checkpoint_minutes, cold_cache_factor, entry,"
         assert f"is not a field here (accepted: {accepted}" in problem.message
 
     @pytest.mark.parametrize(
@@ -598,6 +598,11 @@ class TestSense:
                 ["services.web={plane: edge, recovery_minutes: 5}"],
                 "services.web.recovery_minutes",
                 "has no effect on a service",
+            ),
+            (
+                ["services.web={plane: edge, replicas: {west: 1}, recovery_tb: 5}"],
+                "services.web.recovery_tb",
+                "go together",
             ),
             (
                 ["clusters.west-gpus.restart_c=95"],

@@ -640,18 +640,27 @@ class World:
 
     def _tanks(self, stages: tuple[Stage, ...], cluster: str) -> float:
         """What the tanks of plants that stand until people react take up for a cluster, MJ."""
-        gone = [stage.state.plants_lost for stage in stages if not stage.reacted]
+        early = [stage.state for stage in stages if not stage.reacted]
         largest = {
             name: self._gpu(name).power_mw * one.max_gpus
             for name, one in self.model.clusters.items()
         }
         if not largest[cluster]:
             return 0.0
-        return sum(
-            one.buffer_mwh * 3600 * largest[cluster] / sum(largest[name] for name in one.cools)
-            for plant, one in self.model.plants.items()
-            if cluster in one.cools and not any(plant in lost for lost in gone)
-        )
+        plants, found = self.model.plants, 0.0
+        for plant, one in plants.items():
+            loop = next((n for n, p in plants.items() if p.rejects_to == plant), plant)
+            cooled = plants[loop].cools
+            if (
+                cluster not in cooled
+                or one.rejects_to
+                or any(plant in s.plants_lost for s in early)
+            ):
+                continue
+            if loop == plant or not any(state.reduces(loop) for state in early):
+                heat = sum(largest[name] for name in cooled)
+                found += one.buffer_mwh * 3600 * largest[cluster] / heat
+        return found
 
     def _stage_flows(self, stage: Stage) -> dict[tuple[str, str], list[tuple]]:
         flows = self._flows(stage.state.clusters_down, stage.label)

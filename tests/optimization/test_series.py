@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +14,11 @@ from hypothesis import strategies as st
 from optimization.drawing import MOST_COMBINATIONS, draw, model_from, purchases_of
 from optimization.enumeration import World, cheapest
 from optimization.test_enumeration import solved_case
-from simulation.worlds import ONE, changed, lose, run
+from simulation.worlds import ONE, changed, lose, lose_chillers, operating, run
 from support import EXACT, model_of, often
 
 from planner.errors import InputError
-from planner.infrastructure.entities import Model
+from planner.infrastructure.entities import CoolingUnit, Model, Plant
 from planner.infrastructure.failures import Event, LargestUnitsLoss, Sag
 from planner.infrastructure.fleet import Fleet, pue_by_part
 from planner.laws.heat import carried_by_plant
@@ -127,6 +129,35 @@ class TestSimulator:
         assert cooled[12] == pytest.approx(7.0)
         assert cooled[20] == pytest.approx(10.0)
 
+    @pytest.mark.parametrize("name", ["restart", "hot", "power", "standby", "tank"])
+    def test_ample_loops_change_nothing(self, tmp_path: Path, name: str) -> None:
+        """Chillers behind them start, wait, draw power and let clusters restart as without."""
+        model = operating(model_of(tmp_path, ONE), cooldown_share=0.2, restart_check_minutes=5)
+        changes: dict[str, Any] = {
+            "restart": {"restart_units": 10, "start_interval_minutes": 3},
+            "tank": {"buffer_mwh": 0.3},
+            "standby": {"existing": {"chiller": 10, "fan": 3}},
+        }
+        model = changed(model, "plants", "chillers", **changes.get(name, {}))
+        below = 80.0 if name == "hot" else None
+        model = changed(model, "cooling_units", "chiller", start_below_c=below, power_mw_per_mw=0.2)
+        model = changed(model, "clusters", "site", envelope_mw_per_k=0.01)
+        if name == "power":
+            model = changed(model, "regions", "here", power_limit_mw=11.5)
+        series = changed(model, "plants", "chillers", cools=())
+        loops = {"region": "here", "cools": ("site",), "rejects_to": "chillers"}
+        loop = Plant(name="loops", existing={"loop": 2}, **loops)
+        series = series.replace(
+            plants={"loops": loop, **series.plants},
+            cooling_units={**series.cooling_units, "loop": CoolingUnit(name="loop", capacity_mw=9)},
+        )
+        lost = lose_chillers(6, minutes=40)
+        alone, behind = run(model, lost), run(series, lost)
+        for record in ("temperature_c", "off", "powered_gpus", "cooling_mw"):
+            expected = alone.cluster(record, "site")
+            assert behind.cluster(record, "site") == pytest.approx(expected, abs=1e-9), record
+        assert alone.cluster("temperature_c", "site").max() > 80
+
     def test_both_draw_power(self, series: Model) -> None:
         chillers = changed(series, "cooling_units", "chiller", power_mw_per_mw=0.2)
         assert pue_by_part(chillers, "here")["machines"] == pytest.approx(0.22)
@@ -169,8 +200,8 @@ def looped(seed: int) -> Model:
     there = 0 if data["regions"][region].get("candidate") else rng.choice([2, 3, 4])
     loop |= {"rejects_to": f"h-{region}", "existing": {"pump": there}, "options": ["pump"]}
     loop |= {"max_added": 1, "redundancy": rng.choice([0, 1]), "on_ups": rng.random() < 0.5}
+    loop.pop("buffer_mwh", None)
     for one in (loop, data["plants"][f"h-{region}"]):
-        one.pop("buffer_mwh", None)
         one.pop("may_retire", None)
     data["plants"][f"p-{region}"] = loop
     if purchases_of(data) > 4 * MOST_COMBINATIONS:
@@ -199,7 +230,7 @@ class TestAvailability:
         ("plants.loops.rejects_to=null", "no plant `rejects_to` this one"),
         ("plants.chillers.cools=[site]", "cools clusters or rejects"),
         ("plants.chillers.role=emergency", "expected primary in here"),
-        ("plants.loops.buffer_mwh=1", "a tank counts only"),
+        ("plants.loops.buffer_mwh=1", "a loop has no tank"),
         ("plants.loops.rejects_to=chiller", "chiller"),
     ],
 )

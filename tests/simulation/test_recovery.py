@@ -141,7 +141,12 @@ class TestRestart:
 
     def test_services_recover_after_their_clusters(self, two: Model) -> None:
         store = Service(
-            name="store", plane="state", runs_on=("first", "second"), recovery_minutes=30.0
+            name="store",
+            plane="state",
+            runs_on=("first", "second"),
+            recovery_minutes=10.0,
+            recovery_tb=2.0,
+            recovery_tb_per_hour=6.0,
         )
         alone = Service(name="alone", plane="state", runs_on=("first",), recovery_minutes=30.0)
         tiers = {
@@ -294,6 +299,25 @@ class TestEnvelope:
         model = changed(model, "regions", "here", design_ambient_c=99.0)
         assert not run(model, lose_chillers(5)).cluster("envelope_mw", "site").any()
 
+    def test_what_goes_outside_leaves_power_to_cool_a_hot_hall(self, steady: Model) -> None:
+        """30 MW: 20 of GPUs, 3.5 for what walls leave of one hall, 6 for chillers of the other.
+
+        These carry 2 MW more than its heat, which cools it by two degrees a minute; with power for
+        the full heat of both there would be none to cool down.
+        """
+        site, plant = steady.clusters["site"], steady.plants["chillers"]
+        open_ = site.replace(name="open", envelope_mw_per_k=0.1)
+        other = plant.replace(name="other", cools=("open",))
+        model = steady.replace(
+            clusters={"site": site, "open": open_}, plants={"chillers": plant, "other": other}
+        )
+        model = changed(model, "plants", "chillers", existing={"chiller": 12})
+        model = changed(model, "clusters", "open", capacitance_mj_per_k_per_mw=600.0)
+        model = changed(model, "cooling_units", "chiller", power_mw_per_mw=0.5)
+        model = changed(model, "regions", "here", power_limit_mw=30.0)
+        case = run(unattended(model), lose_chillers(3, minutes=10))
+        assert np.diff(case.cluster("temperature_c", "site"))[10:14] == pytest.approx(-2.0)
+
     def test_energy_balances_in_every_minute(self, steady: Model) -> None:
         model = changed(steady, "clusters", "site", envelope_mw_per_k=0.05, shutdown_spread_c=4.0)
         case = run(model, lose_chillers(5, minutes=40))
@@ -322,6 +346,13 @@ class TestColdCaches:
         assert expected[0] == 400.0
         assert expected[-1] == 500.0
         assert served[14:60] == pytest.approx(expected)
+
+    def test_tiers_may_state_their_own_factor(self, two: Model) -> None:
+        """High (two fifths) 2, low the 1.5 of the operations; or none where both say 1."""
+        for high, low, capacity in ((2.0, None, 600 / (0.4 * 2 + 0.6 * 1.5)), (1.0, 1.0, 500.0)):
+            model = changed(two, "tiers", "high", cold_cache_factor=high)
+            model = changed(model, "tiers", "low", cold_cache_factor=low)
+            assert self.moved(model, 1.5).served()[14] == pytest.approx(capacity)
 
     def test_the_work_of_a_step_halves_in_the_half_life(self, two: Model) -> None:
         model = changed(two, "clusters", "second", existing_gpus=1000, max_gpus=1000)

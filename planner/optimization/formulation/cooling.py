@@ -120,7 +120,7 @@ def tank_mj(programme: Programme, scenario: str, cluster: str) -> Expression:
     """
     data, model = programme.data, programme.data.model
     total = Expression()
-    for plant in data.plants_of(cluster):
+    for plant in data.tanks_of(scenario, cluster):
         added = {
             name: measure.buffer_mwh[plant]
             for name, measure in model.measures.items()

@@ -12,7 +12,13 @@ import numpy as np
 
 from planner.infrastructure.entities import GpuType, Measure, Model
 from planner.infrastructure.failures import Scenario
-from planner.infrastructure.fleet import plant_units, running_units, unit_mw, with_chillers
+from planner.infrastructure.fleet import (
+    heat_of,
+    plant_units,
+    running_units,
+    unit_mw,
+    with_chillers,
+)
 from planner.infrastructure.graph import (
     Graph,
     build_graph,
@@ -460,14 +466,29 @@ class ProblemData:
         lost = {plant for stage in stages if not stage.reacted for plant in stage.state.plants_lost}
         return sum(
             3600 * self.model.plants[name].buffer_mwh * self.tank_share(name, cluster)
-            for name in self.plants_of(cluster)
+            for name in self.tanks_of(scenario, cluster)
             if name not in lost
+        )
+
+    def tanks_of(self, scenario: str, cluster: str) -> tuple[str, ...]:
+        """Plants whose tanks take up heat of a cluster before operators react.
+
+        Those of chillers only while all of the loop before them runs, which brings them the heat.
+        """
+        stages = [s for s in self.stages_by_scenario.get(scenario, ()) if not s.reacted]
+        plants = self.model.plants
+        return tuple(
+            dict.fromkeys(
+                plants[name].rejects_to or name
+                for name in self.plants_of(cluster)
+                if plants[name].rejects_to is None
+                or not any(stage.state.reduces(name) for stage in stages)
+            )
         )
 
     def tank_share(self, plant: str, cluster: str) -> float:
         """Share of the tank of a plant that is set aside for a cluster."""
-        cooled = self.model.plants[plant].cools
-        heats = {name: self.largest_heat_mw(name) for name in cooled}
+        heats = {name: self.largest_heat_mw(name) for name, _ in heat_of(self.model, plant)}
         return heats[cluster] / sum(heats.values()) if heats[cluster] else 0.0
 
     def largest_heat_mw(self, cluster: str) -> float:

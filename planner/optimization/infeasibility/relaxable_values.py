@@ -311,7 +311,7 @@ def _ride_through(elastic: ElasticProgramme, row: Row, constraint: Constraint) -
     data, model = elastic.data, elastic.model
     stages = data.stages_by_scenario.get(row.scenario, ())
     lost = {plant for stage in stages if not stage.reacted for plant in stage.state.plants_lost}
-    for plant in data.plants_of(row.subject):
+    for plant in data.tanks_of(row.scenario, row.subject):
         if plant in lost:
             continue
         path, entry = f"plants.{plant}.buffer_mwh", model.plants[plant]
