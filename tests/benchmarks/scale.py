@@ -8,10 +8,11 @@ that leave no plan even alone are taken out. With ``--regions N`` the model is a
 regions whose demand is the same in every hour, so that a failure has five stages and not 27: small
 enough for the whole programme. Each number is solved in a process of its own, so that its memory is
 its own; the whole programme (PuLP and HiGHS) up to K scenarios, or handed to linopy from ready
-coefficients (``--method linopy``; not installed with the planner). Seconds are of the processor and
-count everything from scenarios to a proven plan, without simulation; the audit, which works the
-recourse of every scenario out again, is stated apart. With ``--hours`` scenarios are only laid out,
-each at H hours of the week.
+coefficients (``--method linopy``), or scenario by scenario to mpi-sppy (``--method mpi-sppy``);
+neither is installed with the planner. Seconds are of the processor and count everything from
+scenarios to a proven plan, without simulation; the audit, which works the recourse of every
+scenario out again, is stated apart. With ``--hours`` scenarios are only laid out, each at H hours
+of the week.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 # Run as a script: the checkout is not on the path.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -35,7 +37,8 @@ from planner.infrastructure.synthesis import model_text
 from planner.laws.calendar import HOURS_PER_WEEK
 from planner.optimization.decomposition.loop import solve_in_parts
 from planner.optimization.decomposition.parts import Decomposition
-from planner.optimization.formulation.build import build
+from planner.optimization.formulation.algebra import AT_LEAST, AT_MOST, Expression
+from planner.optimization.formulation.build import build, build_part
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.audit import audit
@@ -141,6 +144,64 @@ def with_linopy(data: ProblemData, settings: SolverSettings) -> None:
     )
 
 
+def with_mpi_sppy(data: ProblemData, settings: SolverSettings) -> None:
+    """Solve the whole programme in mpi-sppy, from a Pyomo model of each scenario."""
+    import pyomo.environ as pyo
+    from mpisppy.opt.ef import ExtensiveForm
+    from mpisppy.utils.sputils import attach_root_node
+    from pyomo.core.expr.numeric_expr import LinearExpression
+
+    data = possible(data)
+    base = build(data.part(()))
+    names = tuple(data.stages_by_scenario)
+    # Recourse may add columns to purchases: it is built before any of it is handed over.
+    parts = {name: build_part(base, data.part((name,))) for name in names}
+    started = time.process_time()
+
+    def scenario(name: str) -> pyo.ConcreteModel:
+        made, here = pyo.ConcreteModel(name), (base.problem, parts[name].problem)
+        columns: dict[int, pyo.Var] = {}
+        for whose, problem in zip(("first", "own"), here, strict=True):
+            block = pyo.Var(range(len(problem.variables)))
+            made.add_component(whose, block)
+            for place, variable in enumerate(problem.variables):
+                bounds = (b if np.isfinite(b) else None for b in (variable.low, variable.high))
+                block[place].setlb(next(bounds))
+                block[place].setub(next(bounds))
+                block[place].domain = pyo.Integers if variable.integer else pyo.Reals
+                columns[variable.id] = block[place]
+
+        def amount(expression: Expression) -> Any:
+            return LinearExpression(
+                constant=expression.constant,
+                linear_coefs=list(expression.terms.values()),
+                linear_vars=[columns[variable.id] for variable in expression.terms],
+            )
+
+        made.rows = pyo.ConstraintList()
+        for row in (row for problem in here for row in problem.constraints if row.items()):
+            low, high = (None if row.sense == side else 0.0 for side in (AT_MOST, AT_LEAST))
+            made.rows.add((low, amount(row.expression), high))
+        first, once = (amount(problem.objective) for problem in here)
+        often = data.by_name[name].frequency_per_year * len(names)
+        made.cost = pyo.Objective(expr=first + often * once)
+        made._mpisppy_probability = 1 / len(names)
+        attach_root_node(made, first, [made.first])
+        return made
+
+    options = {"solver": "appsi_highs"}
+    solver = {"mip_rel_gap": settings.gap, "threads": 1, "time_limit": settings.time_limit_seconds}
+    whole = ExtensiveForm(options, list(names), scenario)
+    built = time.process_time() - started
+    found = whole.solve_extensive_form(solver_options={k: v for k, v in solver.items() if v})
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    usd, seconds = whole.get_objective_value(), time.process_time() - started
+    print(
+        f"{seconds:.1f} s from built rows, {built:.1f} s of these handing over, "
+        f"{found.solver.termination_condition}, {usd / 1e6:,.2f} M USD a year, {peak:,.0f} MiB"
+    )
+
+
 def lay_out(count: int, hours: int) -> None:
     """Lay out scenarios at some hours of the week each, and print a line."""
     started = time.process_time()
@@ -166,8 +227,8 @@ def lay_out(count: int, hours: int) -> None:
 def measure(data: ProblemData, method: str, settings: SolverSettings) -> None:
     """Solve some scenarios one way, and print a line."""
     started = time.process_time()
-    if method == "linopy":
-        with_linopy(data, settings)
+    if method in ("linopy", "mpi-sppy"):
+        (with_linopy if method == "linopy" else with_mpi_sppy)(data, settings)
         return
     programme, solution = (decomposed if method == "decomposed" else extensive)(data, settings)
     if method == "decomposed":
@@ -193,7 +254,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, metavar="S", help="Seconds for each solve.")
     parser.add_argument("--hours", type=int, metavar="H", help="Lay out only, at H hours each.")
     parser.add_argument("--regions", type=int, metavar="N", help="A synthetic model, even demand.")
-    parser.add_argument("--method", choices=["decomposed", "extensive", "linopy"])
+    parser.add_argument("--method", choices=["decomposed", "extensive", "linopy", "mpi-sppy"])
     asked = parser.parse_args()
     if asked.hours:
         lay_out(asked.counts[0], asked.hours)
