@@ -37,8 +37,8 @@ from planner.simulation.world import (
     World,
 )
 
-#: Models with measures that are kept laid out, and scenarios kept for each of them.
-MOST_LAYOUTS, MOST_SCENARIOS = 4, 4_000
+#: Models with measures that are kept laid out, and scenarios and start hours kept for each of them.
+MOST_LAYOUTS, MOST_SCENARIOS, MOST_HOURS = 4, 4_000, 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +62,7 @@ class Layout:
     order: Ints
     power: dict[tuple[PowerLimit, ...], SharedPower] = field(default_factory=dict)
     _known: dict[int, tuple[Scenario, Timeline]] = field(default_factory=dict)
+    _usual: dict[float, tuple[Floats, Floats]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, model: Model, measures: frozenset[str]) -> Layout:
@@ -89,6 +90,19 @@ class Layout:
             self._known[id(scenario)] = known
         return known[1]
 
+    def usual(self, hour: float) -> tuple[Floats, Floats]:
+        """Demand (T, Z) and ambient temperature (T, R) of the minutes after a start hour."""
+        known = self._usual.get(hour)
+        if known is None:
+            model = self.model
+            at = np.arange(round(model.simulation.horizon_minutes), dtype=float)
+            usual_c = np.array([ambient_at(model, region, hour, at) for region in model.regions])
+            known = demand_at(model, hour, at).T, usual_c.reshape(-1, len(at)).T
+            if len(self._usual) >= MOST_HOURS:
+                self._usual.clear()
+            self._usual[hour] = known
+        return known
+
     def world(self, fleet: Fleet, scenarios: Sequence[Scenario]) -> World:
         """World in which scenarios of the original model happen to a fleet."""
         return build_world(self, fleet, tuple(map(self.timeline, scenarios)))
@@ -113,7 +127,7 @@ def build_world(layout: Layout, fleet: Fleet, timelines: tuple[Timeline, ...]) -
     states, interval = _system_states(normal, timelines, horizon)
     services = [model.services[name] for name in stacker.services]
     hours = sorted({timeline.start_hour for timeline in timelines})
-    minutes = np.arange(horizon, dtype=float)
+    usual = [layout.usual(hour) for hour in hours]
     return World(
         model=model,
         graph=graph,
@@ -138,10 +152,10 @@ def build_world(layout: Layout, fleet: Fleet, timelines: tuple[Timeline, ...]) -
         system_states=stacker.stack(states),
         interval=interval,
         hour=np.array([hours.index(timeline.start_hour) for timeline in timelines], dtype=np.int64),
-        usual_rps=np.array([demand_at(model, hour, minutes).T for hour in hours]).reshape(
+        usual_rps=np.array([rps for rps, _ in usual]).reshape(
             len(hours), horizon, len(model.zones)
         ),
-        usual_c=_ambient(model, hours, minutes),
+        usual_c=np.array([c for _, c in usual]).reshape(len(hours), horizon, len(model.regions)),
     )
 
 
@@ -329,10 +343,3 @@ def _reaction(timelines: tuple[Timeline, ...], coldest: float) -> ScenarioReacti
         cold_most=np.maximum(amounts("cold_cache_factor"), coldest),
         cold_half_life=amounts("cold_cache_half_life_minutes"),
     )
-
-
-def _ambient(model: Model, hours: list[float], minutes: Floats) -> Floats:
-    """Usual ambient temperature by start hour and minute, shape (hours, T, R)."""
-    usual = [[ambient_at(model, r, hour, minutes) for r in model.regions] for hour in hours]
-    ambient: Floats = np.array(usual).reshape(len(hours), len(model.regions), len(minutes))
-    return np.ascontiguousarray(ambient.transpose(0, 2, 1))
