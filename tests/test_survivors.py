@@ -86,17 +86,27 @@ def test_no_survivor_is_cheaper_than_the_bound_nor_much_cheaper_than_the_plan(so
     assert outcome.best.solution.objective <= truth * 1.005
 
 
-def test_no_survivor_is_cheaper_than_the_bound_where_halls_recover_step_by_step(
-    tmp_path: Path,
+#: Racks that last longer, doors that let heat out, operators who switch off late.
+STEP_BY_STEP = (
+    *(f"clusters.{name}.shutdown_spread_c=8" for name in "ab"),
+    *(f"clusters.{name}.envelope_mw_per_k=0.05" for name in "ab"),
+    "operations.switch_off_minutes=60",
+    "operations.restart_gpus_per_hour=600",
+    "operations.cold_cache_factor=1.2",
+)
+#: Air that is cooler than what cooling is sized for, in most hours cooler than units are rated at.
+COOLER_AIR = (
+    *(f"regions.{name}.climate=us-west" for name in "ab"),
+    *(f"regions.{name}.design_ambient_c=42" for name in "ab"),
+    *(f"cooling_units.{unit}.derating_per_c=0.03" for unit in ("unit", "fan")),
+    "plants.b-p.existing={unit: 4}",
+)
+
+
+@pytest.mark.parametrize("ways", [STEP_BY_STEP, COOLER_AIR], ids=["step by step", "cooler air"])
+def test_no_survivor_is_cheaper_than_the_bound_whatever_helps_survivors(
+    ways: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Racks that last longer, doors that let heat out, and operators who switch off late help."""
-    ways = (
-        *(f"clusters.{name}.shutdown_spread_c=8" for name in "ab"),
-        *(f"clusters.{name}.envelope_mw_per_k=0.05" for name in "ab"),
-        "operations.switch_off_minutes=60",
-        "operations.restart_gpus_per_hour=600",
-        "operations.cold_cache_factor=1.2",
-    )
     model = model_of(tmp_path, SITES.format(**CASES[0]), *ways)
     outcome, truth = (
         optimize_and_verify(model, all_scenarios(model), EXACT),
@@ -104,6 +114,14 @@ def test_no_survivor_is_cheaper_than_the_bound_where_halls_recover_step_by_step(
     )
     assert outcome.survives and truth is not None
     assert outcome.survivor_bound_usd <= truth * (1 + 1e-6)
+
+
+def test_air_cooler_than_units_are_rated_at_makes_no_stage_of_its_own(tmp_path: Path) -> None:
+    model = model_of(tmp_path, SITES.format(**CASES[0]), *COOLER_AIR)
+    data = ProblemData(model, all_scenarios(model), {})
+    rated = min(unit.reference_ambient_c for unit in model.cooling_units.values())
+    rises = [s.state.ambient_rise_c.get("a", 0.0) for s in loosened(data).stages]
+    assert min(rises) == rated - model.regions["a"].design_ambient_c
 
 
 def test_no_survivor_is_looked_for_within_the_gap_asked_for(tiny: LoadedModel) -> None:

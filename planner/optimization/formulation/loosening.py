@@ -23,6 +23,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import plant_units
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import Key, ProblemData
+from planner.optimization.formulation.relevance import cooling_matters
 from planner.optimization.formulation.stages import Stage
 from planner.scenarios.climate import ambient_at, excess_c
 from planner.scenarios.demand import Floats, demand_at
@@ -42,7 +43,7 @@ def loosened(data: ProblemData, known: ProblemData | None = None) -> ProblemData
     loose = before.changed(data.scenarios, {}, {**data.waived, **stricter_rows(data)})
     kept = {id(stage) for stage in before.stages}
     return loose.with_stages(
-        tuple(one if id(one) in kept else _loosened(data.model, one) for one in loose.stages)
+        tuple(one if id(one) in kept else _loosened(loose, one) for one in loose.stages)
     )
 
 
@@ -76,10 +77,11 @@ def _full_service(model: Model, stage: Stage) -> bool:
     return floors.get(ALL, 0.0) >= 1 or all(floors.get(tier, 0.0) >= 1 for tier in tiers)
 
 
-def _loosened(model: Model, stage: Stage) -> Stage:
+def _loosened(data: ProblemData, stage: Stage) -> Stage:
     """A stage with what is asked in its minute of the largest demand."""
-    variants = tuple((numbers, _loosened(model, one)) for numbers, one in stage.variants)
-    timeline, minutes = stage.timeline, _simulated(model, stage)
+    model, timeline = data.model, stage.timeline
+    variants = tuple((numbers, _loosened(data, one)) for numbers, one in stage.variants)
+    minutes = _simulated(model, stage)
     if not len(minutes):
         return replace(stage, variants=variants, floors={}, floors_if_up={})
     factors = np.array([stage.state.demand_factor.get(zone, 1.0) for zone in model.zones])
@@ -91,12 +93,7 @@ def _loosened(model: Model, stage: Stage) -> Stage:
         for zone, amount in zip(model.zones, demand[:, busiest], strict=True)
         for tier, entry in model.tiers.items()
     }
-    rises = {
-        region: stage.state.ambient_rise_c.get(region, 0.0)
-        + _less_hot_c(model, region, timeline, float(minutes[busiest]))
-        for region, entry in model.regions.items()
-        if region in stage.state.ambient_rise_c or entry.climate is not None
-    }
+    rises = _rises_c(data, stage, float(minutes[busiest]))
     return replace(
         stage,
         variants=variants,
@@ -123,6 +120,30 @@ def _simulated(model: Model, stage: Stage) -> Floats:
 
 def _less(floors: Mapping[str, float]) -> dict[str, float]:
     return {name: max(0.0, least - TOLERANCE) for name, least in floors.items()}
+
+
+def _rises_c(data: ProblemData, stage: Stage, minute: float) -> dict[str, float]:
+    """Degrees from the design ambient to that of a minute, where heat is followed.
+
+    No lower than where all units carry what they are rated at: so most minutes are alike.
+    """
+    model, timeline, found = data.model, stage.timeline, {}
+    for region, entry in model.regions.items():
+        if not any(cooling_matters(data, stage, name) for name in data.clusters_in(region)):
+            continue
+        planned, design = stage.state.ambient_rise_c.get(region, 0.0), entry.design_ambient_c
+        kinds = (
+            model.cooling_units[unit]
+            for name, plant in model.plants.items()
+            if plant.region == region
+            for unit in plant_units(model, name)
+        )
+        rated = min((min(k.reference_ambient_c, k.cutout_ambient_c) for k in kinds), default=design)
+        rise = planned + _less_hot_c(model, region, timeline, minute)
+        rise = max(rise, min(planned, rated - design))
+        if rise:
+            found[region] = rise
+    return found
 
 
 def _less_hot_c(model: Model, region: str, timeline: Timeline, minute: float) -> float:

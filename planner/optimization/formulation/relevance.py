@@ -75,7 +75,7 @@ def _touched(data: ProblemData, stage: Stage, cluster: str) -> bool:
     ):
         return True
     touched = not stage.plants_touched.isdisjoint(data.chain_of(cluster, "primary"))
-    hotter = bool(stage.state.ambient_rise_c.get(region))
+    hotter = stage.state.ambient_rise_c.get(region, 0.0) > 0
     return touched or hotter or data.margin(stage.scenario).heat > 0
 
 
