@@ -12,8 +12,9 @@ own.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from planner.infrastructure.failures import Scenario
 from planner.optimization.formulation.simulated import Gain, SimulatedCut
@@ -38,12 +39,10 @@ def learn(judged: Judged, counts: Counts, verdicts: Iterable[Verdict]) -> list[S
         if amount > 0
     ]
     breaches.sort(reverse=True)
-    tries: dict[str, _Tries] = {}
     found = []
     for amount, name, key in breaches[:MOST_BREACHES]:
-        mine = tries.setdefault(name, _Tries(judged, scenarios[name], counts))
         try:
-            cut = mine.cut(key, amount)
+            cut = _Tries(judged, scenarios[name], counts).cut(key, amount)
         except OutOfTurns:
             break
         if cut is not None:
@@ -79,12 +78,12 @@ class _Tries:
     judged: Judged
     scenario: Scenario
     counts: Counts
-    known: dict[tuple[int, int], Mapping[BreachKey, float]] = field(default_factory=dict)
 
     def cut(self, breach: BreachKey, amount: float) -> SimulatedCut | None:
         """The cut of a breach; None if no purchase lessens it."""
         gains = []
-        places = [place for place in range(len(self.counts)) if self._room(place)]
+        helpful = self.judged.helpful(self.counts, self.scenario)
+        places = [place for place in sorted(helpful) if self._room(place)]
         slopes = {place: self._slope(place, 1, breach, amount) for place in places}
         if max(slopes.values(), default=0.0) <= NOTHING * amount:
             slopes = {place: self._lumpy(place, breach, amount) for place in places}
@@ -107,16 +106,14 @@ class _Tries:
 
     def _lumpy(self, place: int, breach: BreachKey, amount: float) -> float:
         """What one lessens a breach by, of the fewest that do away with it."""
-        low, high = 0, self._room(place)
-        if self._slope(place, high, breach, amount) <= NOTHING * amount / high:
+        most, nothing = self._room(place), NOTHING * amount
+        if self._slope(place, most, breach, amount) <= nothing / most:
             return 0.0
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self._slope(place, middle, breach, amount) > NOTHING * amount / middle:
-                high = middle
-            else:
-                low = middle
-        return self._slope(place, high, breach, amount)
+        fewer = range(1, most)
+        fewest = 1 + bisect_left(
+            fewer, True, key=lambda more: self._slope(place, more, breach, amount) > nothing / more
+        )
+        return self._slope(place, fewest, breach, amount)
 
     def _room(self, place: int) -> int:
         """How many more of a purchase may be had."""
@@ -127,9 +124,7 @@ class _Tries:
 
     def _slope(self, place: int, more: int, breach: BreachKey, amount: float) -> float:
         """By how much each of so many more of a purchase lessens a breach."""
-        if (place, more) not in self.known:
-            self.known[place, more] = self._simulated(place, more)
-        return (amount - self.known[place, more].get(breach, 0.0)) / more
+        return (amount - self._simulated(place, more).get(breach, 0.0)) / more
 
     def _simulated(self, place: int, more: int) -> Mapping[BreachKey, float]:
         judged, key = self.judged, self.judged.keys[place]
@@ -140,6 +135,4 @@ class _Tries:
         whole: Counts | None = tuple(counts)
         if opened in judged.keys and not self.counts[judged.keys.index(opened)]:
             whole = judged.completed(tuple(counts)) if key.kind == "gpus" else None
-        if whole is None:
-            return short_by(judged.verdicts(self.counts, (self.scenario,))[0])
-        return short_by(judged.verdicts(whole, (self.scenario,))[0])
+        return short_by(judged.verdicts(whole or self.counts, (self.scenario,))[0])

@@ -10,7 +10,8 @@ survived and nothing is left to take out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from planner.infrastructure.entities import Model
@@ -26,10 +27,12 @@ from planner.optimization.solution.decisions import (
 )
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import fleet_of, run_solver
-from planner.simulation.verdict import Verdict, judge
+from planner.simulation.verdict import BreachKey, Verdict, judge, short_by
 
 #: Simulated scenarios after which the search from one fleet ends.
-MOST_SIMULATED = 2000
+MOST_SIMULATED = 1000
+#: The same of a search that begins again because its last fleet fails.
+FEW_AGAIN = 200
 #: Numbers of a purchase up to which every one is tried in exchange for another; then only some.
 FEW = 8
 
@@ -52,6 +55,8 @@ class Judged:
         Whether to stop.
     left
         Scenarios that may still be simulated.
+    ever_failed
+        Scenarios that any fleet has failed, the last first.
     """
 
     model: Model
@@ -60,18 +65,16 @@ class Judged:
     settings: SolverSettings
     over: Callable[[], bool]
     left: int = MOST_SIMULATED
-    fleets: int = 0
-    _known: dict[Counts, bool] = field(default_factory=dict)
+    ever_failed: tuple[Scenario, ...] = ()
+    _survives: dict[Counts, bool] = field(default_factory=dict)
     _possible: dict[Counts, bool] = field(default_factory=dict)
-    _failed: list[Scenario] = field(default_factory=list)
+    _verdicts: dict[Counts, dict[str, Verdict]] = field(default_factory=dict)
+    _helpful: dict[Hashable, set[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.keys = list(variables(self.base))
-
-    @property
-    def most(self) -> Counts:
-        """Most of each purchase."""
-        return tuple(round(min(found.high, 1e9)) for found in variables(self.base).values())
+        #: Most of each purchase.
+        self.most = tuple(round(min(one.high, 1e9)) for one in variables(self.base).values())
 
     def net(self, counts: Counts) -> dict[tuple[str, str], int]:
         """Number of each purchase bought less retired, by kind and asset."""
@@ -85,53 +88,93 @@ class Judged:
         }
 
     def verdicts(self, counts: Counts, among: Sequence[Scenario]) -> tuple[Verdict, ...]:
-        """What comes of some scenarios on a fleet.
+        """What comes of some scenarios on a fleet; none is simulated twice.
 
         Raises
         ------
         OutOfTurns
             If enough is simulated.
         """
-        if self.left <= 0 or self.over():
-            raise OutOfTurns
-        self.left -= len(among)
-        names = (variable.name for variable in variables(self.base).values())
-        fleet = fleet_of(self.base, dict(zip(names, counts, strict=True)))
-        return judge(self.model, fleet, tuple(among), stories=False)
+        known = self._verdicts.setdefault(counts, {})
+        new = tuple(one for one in among if one.name not in known)
+        if new:
+            if self.left <= 0 or self.over():
+                raise OutOfTurns
+            self.left -= len(new)
+            names = (variable.name for variable in variables(self.base).values())
+            fleet = fleet_of(self.base, dict(zip(names, counts, strict=True)))
+            known |= {one.name: one for one in judge(self.model, fleet, new, stories=False)}
+        failed = [one for one in among if known[one.name].fails]
+        self.ever_failed = (*failed, *(one for one in self.ever_failed if one not in failed))
+        return tuple(known[one.name] for one in among)
 
     def failing(self, counts: Counts, among: Sequence[Scenario]) -> list[Scenario]:
         """Scenarios among some that a fleet does not survive."""
         verdicts = self.verdicts(counts, among)
         return [one for one, verdict in zip(among, verdicts, strict=True) if verdict.fails]
 
+    def fails(self, counts: Counts, among: Sequence[Scenario]) -> bool:
+        """Whether a fleet does not survive some scenarios; the first of them decides."""
+        return any(self.failing(counts, (one,)) for one in among)
+
     def survives(self, counts: Counts) -> bool:
         """Whether a fleet meets purchases and normal operation, and survives every scenario."""
-        if counts not in self._known:
-            self._known[counts] = self.may_survive(counts) and not self.failing_first(counts, True)
-        return self._known[counts]
+        if counts not in self._survives:
+            survives = self.may_survive(counts) and not self.failing(counts, self.scenarios)
+            self._survives[counts] = survives
+        return self._survives[counts]
 
     def may_survive(self, counts: Counts) -> bool:
-        """Whether it does so in the scenarios that ever failed."""
-        if counts in self._known:
-            return self._known[counts]
-        if counts not in self._possible:
-            self.fleets += 1
-            # Most fail what failed the last, which takes less time than anything else.
-            failed_again = bool(self.failing(counts, self._failed[:1]))
-            self._possible[counts] = not failed_again and self._meets_purchases(counts)
-        return self._possible[counts] and not self.failing_first(counts)
+        """Whether it does so in the scenarios that ever failed.
 
-    def failing_first(self, counts: Counts, others: bool = False) -> list[Scenario]:
-        """Scenarios that a fleet fails among those that ever failed, or among all others."""
-        rest = [one for one in self.scenarios if one not in self._failed]
-        found = self.failing(counts, rest if others else self._failed)
-        self._failed = [*found, *(one for one in self._failed if one not in found)]
-        return found
+        The last that failed comes first: most fleets fail what failed the one before.
+        """
+        if counts in self._survives or self.fails(counts, self.ever_failed):
+            return self._survives.get(counts, False)
+        if counts not in self._possible:
+            self._possible[counts] = self._meets_purchases(counts)
+        return self._possible[counts]
+
+    def helpful(self, counts: Counts, scenario: Scenario) -> set[int]:
+        """Purchases that may change what a scenario is short of.
+
+        Without cooling of which as much as may be had changes nothing, which is tried for half of
+        it at a time. What holds for one fleet is taken for all that are short of the same.
+        """
+        short = short_by(self.verdicts(counts, (scenario,))[0])
+        known = scenario.name, frozenset(short)
+        if known not in self._helpful:
+            cooling = [place for place, key in enumerate(self.keys) if key.kind == "cooling"]
+            others = set(range(len(self.keys))).difference(cooling)
+            self._helpful[known] = others.union(self._changing(counts, scenario, short, cooling))
+        return self._helpful[known]
+
+    def _changing(
+        self, counts: Counts, scenario: Scenario, short: Mapping[BreachKey, float], some: list[int]
+    ) -> list[int]:
+        """Those of some purchases of which as much as may be had changes what is short."""
+        more = tuple(
+            max(count, self.most[i]) if i in some else count for i, count in enumerate(counts)
+        )
+        if not some or short_by(self.verdicts(more, (scenario,))[0]) == short:
+            return []
+        if len(some) == 1:
+            return some
+        half = len(some) // 2
+        halves = (
+            self._changing(counts, scenario, short, part) for part in (some[:half], some[half:])
+        )
+        return [place for part in halves for place in part]
+
+    @property
+    def fleets(self) -> int:
+        """How many fleets are simulated."""
+        return len(self._verdicts)
 
     @property
     def survivors(self) -> list[Counts]:
         """All fleets found that survive."""
-        return [counts for counts, survives in self._known.items() if survives]
+        return [counts for counts, survives in self._survives.items() if survives]
 
     def _meets_purchases(self, counts: Counts) -> bool:
         with bounded(self.base, settled(dict(zip(self.keys, counts, strict=True)))):
@@ -183,13 +226,32 @@ class Search:
         """Fixed yearly cost of a fleet, USD."""
         return sum(price * count for price, count in zip(self.prices, counts, strict=True))
 
-    def below(self, start: Counts) -> Iterator[Counts]:
-        """Fleets that survive, each cheaper than the one before it."""
-        now = start if self.judged.survives(start) else self._mended(start)
-        while now is not None:
-            now = self._less(now)
-            yield now
-            now = self._exchanged(now)
+    def below(self, start: Counts) -> None:
+        """Look for fleets that survive and cost less than one, or than what mends it.
+
+        Fleets on the way are judged by the scenarios that ever failed. By all others only the last
+        is, and where it fails one the way is gone again with that.
+        """
+        best = start if self.judged.survives(start) else self._mended(start)
+        while best is not None:
+            last = best
+            with suppress(OutOfTurns):
+                for fleet in self._way_down(best):
+                    last = fleet
+            # Turns that have ended are those of the way, and a few more if it is gone again.
+            self.judged.left = max(self.judged.left, len(self.judged.scenarios) + FEW_AGAIN)
+            if last == best or self.judged.survives(last):
+                return
+
+    def _way_down(self, counts: Counts) -> Iterator[Counts]:
+        """Fleets that may survive, each cheaper than the one before."""
+        better: Counts | None = counts
+        while better is not None:
+            counts = better
+            yield counts
+            for fewer in self._fewer(better):
+                yield (counts := fewer)
+            better = self._exchanged(counts)
 
     def _places(self, counts: Counts) -> list[int]:
         """Purchases whose number may change, the dearest first."""
@@ -208,25 +270,17 @@ class Search:
         ]
         return sorted(free, key=lambda place: -self.prices[place])
 
-    def _less(self, counts: Counts) -> Counts:
-        """As few of each purchase as survives."""
+    def _fewer(self, counts: Counts) -> Iterator[Counts]:
+        """Fleets with as few of one purchase after the other as may survive."""
         for place in self._places(counts):
-            fewest = self._fewest(counts, place)
-            while fewest != counts and not self.judged.survives(fewest):
-                fewest = self._fewest(counts, place)
-            counts = fewest
-        return counts
-
-    def _fewest(self, counts: Counts, place: int) -> Counts:
-        """As few of one purchase as survives the scenarios that ever failed."""
-        step = 1
-        while step:
-            fewer = _with(counts, place, -step)
-            if fewer[place] >= self.least[place] and self.judged.may_survive(fewer):
-                counts, step = fewer, 2 * step
-            else:
-                step //= 2
-        return counts
+            step = 1
+            while step:
+                fewer = _with(counts, place, -step)
+                if fewer[place] >= self.least[place] and self.judged.may_survive(fewer):
+                    counts, step = fewer, 2 * step
+                    yield counts
+                else:
+                    step //= 2
 
     def _exchanged(self, counts: Counts) -> Counts | None:
         """A cheaper fleet with less of something and more of one or two others; None if none."""
@@ -242,10 +296,14 @@ class Search:
 
     def _answered(self, counts: Counts, gone: int, most_usd: float, others: int) -> Counts | None:
         """A fleet that survives for less than an amount, with more of so many other purchases."""
-        failing = self.judged.failing_first(counts)
+        failing = self.judged.failing(counts, self.judged.ever_failed)
+        helpful = self.judged.helpful(counts, failing[0]) if failing else ()
         for place in self._places(counts)[::-1]:
             most = int((most_usd - self.usd(counts) - 1e-6) // self.prices[place])
-            if place == gone or most <= 0:
+            most = min(most, self.most[place] - counts[place])
+            if place == gone or most <= 0 or (failing and place not in helpful):
+                continue
+            if self.judged.fails(_with(counts, place, most), failing[: 1 if others > 1 else None]):
                 continue
             if others > 1:
                 # What answers one scenario leaves another to the next purchase.
@@ -254,7 +312,7 @@ class Search:
             else:
                 more = self._enough(counts, place, most, failing)
                 whole = more and self.judged.completed(more)
-            if whole and self.usd(whole) < most_usd and self.judged.survives(whole):
+            if whole and self.usd(whole) < most_usd and self.judged.may_survive(whole):
                 return whole
         return None
 
@@ -264,14 +322,14 @@ class Search:
         """The fewest of a purchase, up to a number, with which scenarios are survived."""
         most = min(most, self.most[place] - counts[place])
         low, high = 0, 1
-        while high < most and self.judged.failing(_with(counts, place, high), failing):
+        while high < most and self.judged.fails(_with(counts, place, high), failing):
             low, high = high, 2 * high
         high = min(high, most)
-        if most <= 0 or self.judged.failing(_with(counts, place, high), failing):
+        if most <= 0 or self.judged.fails(_with(counts, place, high), failing):
             return None
         while high - low > 1:
             middle = (low + high) // 2
-            if self.judged.failing(_with(counts, place, middle), failing):
+            if self.judged.fails(_with(counts, place, middle), failing):
                 low = middle
             else:
                 high = middle
@@ -280,9 +338,11 @@ class Search:
     def _mended(self, counts: Counts) -> Counts | None:
         """A fleet with what makes it survive one scenario after the other; None if nothing does."""
         while failing := self.judged.failing(counts, self.judged.scenarios):
+            helpful = self.judged.helpful(counts, failing[0])
             more = (
                 self._enough(counts, place, self.most[place], failing[:1])
                 for place in self._places(counts)
+                if place in helpful
             )
             whole = (self.judged.completed(one) for one in more if one is not None)
             found = [one for one in whole if one is not None and one != counts]
@@ -309,10 +369,7 @@ def cheaper_fleets(judged: Judged, starts: Sequence[Counts]) -> list[dict[Decisi
     search = Search.of(judged)
     for counts in starts:
         judged.left = MOST_SIMULATED
-        try:
-            for _ in search.below(counts):
-                pass
-        except OutOfTurns:
-            continue
+        with suppress(OutOfTurns):
+            search.below(counts)
     found = sorted(judged.survivors, key=search.usd)
     return [dict(zip(judged.keys, counts, strict=True)) for counts in found]

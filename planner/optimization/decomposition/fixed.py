@@ -95,15 +95,13 @@ def _missed(parts: Decomposition, solution: Solution, settings: SolverSettings) 
 
 def least_cost(data: ProblemData, fleet: Fleet, settings: SolverSettings) -> float | None:
     """Least yearly cost with a fleet, USD; None where it violates a requirement."""
-    parts = Decomposition(data, settings) if decomposes(data, settings) else None
-    programme = build(data) if parts is None else parts.base
+    parts = _in_parts(data, settings, None)
     try:
-        counts = counts_of(programme, fleet)
+        counts = counts_of(parts.base, fleet)
     except ValueError:
         return None
-    for key, variable in variables(programme).items():
-        if not variable.low <= counts[key] <= variable.high:
-            return None
-    with bounded(programme, settled(counts)):
-        solution = Loop(parts, settings).run() if parts else solve(programme, settings)
+    known = variables(parts.base)
+    if any(not known[key].low <= count <= known[key].high for key, count in counts.items()):
+        return None
+    solution = _solved(parts, counts, settings)[1]
     return None if solution.status == "infeasible" else solution.objective
