@@ -33,6 +33,8 @@ from planner.simulation.verdict import BreachKey, Verdict, judge, short_by
 MOST_SIMULATED = 1000
 #: The same of a search that begins again because its last fleet fails.
 FEW_AGAIN = 200
+#: Simulated scenarios that take as long as what completes a fleet.
+SOLVED_AS = 5
 #: Numbers of a purchase up to which every one is tried in exchange for another; then only some.
 FEW = 8
 
@@ -98,15 +100,18 @@ class Judged:
         known = self._verdicts.setdefault(counts, {})
         new = tuple(one for one in among if one.name not in known)
         if new:
-            if self.left <= 0 or self.over():
-                raise OutOfTurns
-            self.left -= len(new)
+            self._take_turns(len(new))
             names = (variable.name for variable in variables(self.base).values())
             fleet = fleet_of(self.base, dict(zip(names, counts, strict=True)))
             known |= {one.name: one for one in judge(self.model, fleet, new, stories=False)}
         failed = [one for one in among if known[one.name].fails]
         self.ever_failed = (*failed, *(one for one in self.ever_failed if one not in failed))
         return tuple(known[one.name] for one in among)
+
+    def _take_turns(self, turns: int) -> None:
+        if self.left <= 0 or self.over():
+            raise OutOfTurns
+        self.left -= turns
 
     def failing(self, counts: Counts, among: Sequence[Scenario]) -> list[Scenario]:
         """Scenarios among some that a fleet does not survive."""
@@ -184,7 +189,13 @@ class Judged:
         """A fleet with what purchases and normal operation ask for beside it; None if nothing does.
 
         More GPUs need more cooling, for example.
+
+        Raises
+        ------
+        OutOfTurns
+            If enough is simulated and solved.
         """
+        self._take_turns(SOLVED_AS)
         chosen = variables(self.base)
         limits = {
             key: (float(count), chosen[key].high)
