@@ -203,9 +203,11 @@ def _of_csv(content: bytes, place: str) -> Iterator[Price]:
 
 
 def _of_offer_file(content: bytes) -> Iterator[Price]:
-    lines = io.StringIO(content.decode("utf-8-sig", "replace"), newline="")
+    lines = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", "replace", newline="")
     head = dict(row for row in csv.reader(islice(lines, 5)) if len(row) == 2)
     for row in csv.DictReader(lines):
+        if row.get("Instance Type") not in instances() and not (row.get("GPU") or "").isdigit():
+            continue
         try:
             usd = float(row.get("PricePerUnit") or 0) if row.get("Currency") == "USD" else 0.0
         except ValueError:
