@@ -67,7 +67,7 @@ def _model_file(named: Side) -> ModelFile | None:
     """Where a side's model is, if it is a model; None for plans and models without a file."""
     if isinstance(named, LoadedModel):
         return named.file
-    return None if isinstance(named, Plan) or _is_plan(named) else named
+    return None if isinstance(named, Plan) or is_plan(named) else named
 
 
 def _name(side: Plan | LoadedModel) -> str:
@@ -101,7 +101,7 @@ def _read(
 def _side(named: Side, overrides: tuple[str, ...]) -> Plan | LoadedModel:
     if isinstance(named, Plan | LoadedModel):
         return named
-    return parse_plan(Path(named)) if _is_plan(named) else load_model(named, overrides)
+    return parse_plan(Path(named)) if is_plan(named) else load_model(named, overrides)
 
 
 def _in_words_of_either(problem: Problem) -> Problem:
@@ -110,7 +110,7 @@ def _in_words_of_either(problem: Problem) -> Problem:
     return Problem(problem.file, problem.line, problem.column, problem.where, message)
 
 
-def _is_plan(named: str | Path) -> bool:
+def is_plan(named: str | Path) -> bool:
     """Whether a reference is a plan: a folder, a file of JSON; all else is taken for a model."""
     path = Path(named)
     try:

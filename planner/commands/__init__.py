@@ -31,6 +31,7 @@ COMMANDS = {
     "check-plan": "check a plan against limits of cost and survivability, for pipelines",
     "verify": "check everything that a plan states, without believing it",
     "finance": "say what plans cost, save and return, and how sure that is",
+    "explore": "ask what if on a local page: move a slider, see the plan change",
     "report": "write a plan as one web page for a meeting that works offline",
     "replay": "simulate a recorded incident and compare it with what was observed",
     "calibrate": "fit what an incident declares to the milestones it declares",
@@ -63,6 +64,7 @@ Examples:
   plan check-plan out --fail-on "capital > 900M" --fail-on "survives < 1.0"
   plan verify out                           everything that the plan states
   plan finance --plan out -o book.xlsx      costs, returns and risk
+  plan explore out                          what if, on a local page
   plan report out -o report.html            one page for a meeting
   plan replay chatgpt-2023 -o chart.png     an incident against its record
   plan graph --blast us-west -o graph.svg   what goes down with a region

@@ -38,7 +38,7 @@ SHOWN_RETRIES = 1.05
 
 def show_scenarios(console: Console, lines: Sequence[ScenarioLine]) -> None:
     """Print the table of scenarios, and what breaks first in those that fail."""
-    ordered = sorted(lines, key=_urgency)
+    ordered = sorted(lines, key=urgency)
     by_failure: dict[str, list[ScenarioLine]] = {}
     for line in ordered:
         by_failure.setdefault(failure_and_hour(line.name)[0], []).append(line)
@@ -102,7 +102,7 @@ def _cells(line: ScenarioLine) -> tuple[Cell, ...]:
     )
 
 
-def _urgency(line: ScenarioLine) -> tuple[int, float, float]:
+def urgency(line: ScenarioLine) -> tuple[int, float, float]:
     """Failures first, then what takes longest, then what costs most."""
     recovery = math.inf if line.recovery_minutes is None else line.recovery_minutes
     return (list(MARKS).index(line.status), -recovery, -line.emergency_usd)

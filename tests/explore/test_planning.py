@@ -1,0 +1,99 @@
+"""Planning in the background: the newest request counts."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from planner.explore import planning, results, variants
+from planner.explore.planning import Answer, Planning, reopened
+from planner.optimization.solution.settings import SolverSettings
+
+
+def until(true: Callable[[], bool], seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "never"
+        time.sleep(0.02)
+
+
+def answered(plans: Planning, texts: tuple[str, ...]) -> Answer:
+    plans.ask(texts)
+    until(lambda: plans.answer is not None and plans.answer.settings == texts)
+    assert plans.answer is not None
+    return plans.answer
+
+
+@pytest.fixture(scope="module")
+def plans() -> Planning:
+    return Planning("tiny", None, SolverSettings())
+
+
+@pytest.fixture(scope="module")
+def first(plans: Planning) -> Answer:
+    return answered(plans, ())
+
+
+def test_an_answer_is_the_plan_of_these_settings(plans: Planning, first: Answer) -> None:
+    more = answered(plans, ("zones.*.demand_rps=*1.2",))
+    assert first.plan is not None and more.plan is not None
+    assert first.plan.verification.survives and more.plan.verification.survives
+    assert more.plan.model.overrides == ("zones.*.demand_rps=*1.2",)
+    assert more.plan.objective_usd_per_year > first.plan.objective_usd_per_year
+    comparison = more.against(first)
+    assert comparison is not None and comparison.purchases.capital_usd > 0
+    assert answered(plans, ()) is first, "what is known is not planned again"
+
+
+def test_what_is_wrong_with_settings_is_the_answer(plans: Planning) -> None:
+    answer = answered(plans, ("zones.*.demand=*2", "finance.discount_rate=*2"))
+    assert answer.plan is None
+    assert any("demand" in line for line in answer.problems)
+    assert "command" in results.summary(answer, None, "tiny")
+
+
+def test_no_plan_says_why(plans: Planning) -> None:
+    answer = answered(plans, ("zones.*.demand_rps=*40",))
+    assert answer.plan is None
+    assert answer.problems[0] == "No plan meets every requirement."
+    assert len(answer.problems) > 1
+
+
+def test_a_newer_request_stops_an_older_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, seen = threading.Event(), []
+
+    def endless(_model, _scenarios, settings, **_) -> None:
+        seen.append(settings.stop)
+        begun.set()
+        assert settings.stop.wait(60), "nobody told it to stop"
+        raise KeyboardInterrupt
+
+    plans = Planning("tiny", None, SolverSettings())
+    monkeypatch.setattr(planning, "optimize_and_verify", endless)
+    plans.ask(("finance.discount_rate=0.1",))
+    assert begun.wait(60)
+    plans.ask(("no.such=1",))
+    until(lambda: plans.answer is not None)
+    assert plans.answer is not None and plans.answer.settings == ("no.such=1",)
+    assert seen[0].is_set()
+    assert len(seen) == 1
+
+
+def test_a_variant_is_kept_and_opened_again(plans: Planning, first: Answer, tmp_path: Path) -> None:
+    more = answered(plans, ("zones.*.demand_rps=*1.2",))
+    told = variants.keep("more", more, tmp_path)
+    assert "plan explore" in told[0]
+    again, notes = reopened(tmp_path / "more")
+    assert again.settings == more.settings
+    assert again.plan is not None and more.plan is not None
+    assert again.plan.objective_usd_per_year == more.plan.objective_usd_per_year
+    assert any("was made with" in note for note in notes)
+    assert first.loaded is not None
+    assert [name for name, _ in variants.kept_in(tmp_path, first.loaded)] == ["more"]
+    with pytest.raises(Exception, match="is there already"):
+        variants.keep("more", more, tmp_path)
+    assert results.story(again.played("region-west")).count("<polyline") >= 2
