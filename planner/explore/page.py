@@ -85,8 +85,10 @@ class Exploration:
     def look(self) -> Answer | None:
         """The newest answer; the first that has a plan is the baseline."""
         answer = self.planning.answer
-        if self.baseline is None and answer is not None and answer.plan is not None:
-            self.baseline = answer
+        if answer is not None and answer.plan is not None:
+            begun = self.baseline
+            if begun is None or (not begun.final and begun.settings == answer.settings):
+                self.baseline = answer
         return answer
 
 
@@ -207,7 +209,7 @@ class Window:
         """Keep what is seen, on disk and in the list."""
         answer, name = self.exploration.planning.answer, self.name.value.strip()
         try:
-            if answer is None or answer.settings != self.exploration.settings:
+            if answer is None or not answer.final or answer.settings != self.exploration.settings:
                 raise InputError.single(name, "is still being planned; wait until it is done")
             told = variants.keep(name, answer, self.exploration.folder)
         except PlannerError as error:

@@ -17,6 +17,7 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.plan.records import Plan
 from planner.plan.reopening import planned_scenarios, recorded, reopen
 from planner.reporting.html.timelines import Played, play
+from planner.rounds import LoopResult, Round
 from planner.selection import Wanted, select
 from planner.verification import optimize_and_verify
 
@@ -38,6 +39,9 @@ class Answer:
         The plan with its model and scenarios; None and none where there is no plan.
     problems
         Why there is none, line by line.
+    final
+        Whether nothing is worked on any more: otherwise a cheaper plan, or one that survives more,
+        may follow.
     """
 
     settings: tuple[str, ...]
@@ -46,6 +50,7 @@ class Answer:
     scenarios: tuple[Scenario, ...] = ()
     problems: tuple[str, ...] = ()
     seconds: float = 0.0
+    final: bool = True
 
     def against(self, baseline: Answer) -> Comparison | None:
         """Compared with another; None where one of them has no plan."""
@@ -158,13 +163,29 @@ class Planning:
         return replace(answer, seconds=time.monotonic() - began)
 
     def _optimized(self, overrides: tuple[str, ...], settings: SolverSettings) -> Answer:
+        began = time.monotonic()
         loaded = load_model(self._model, overrides)
         chosen = select(loaded.model, self._wanted)
         self._say(f"planning for {len(chosen.scenarios):,} scenarios")
+        rounds: list[Round] = []
+
+        def answer(outcome: LoopResult, final: bool) -> Answer:
+            selection = outcome.selection or chosen
+            plan = recorded(outcome.plan(loaded, settings), selection.wanted)
+            seconds = time.monotonic() - began
+            return Answer(overrides, plan, loaded, selection.scenarios, (), seconds, final)
+
+        def on_round(made: Round) -> None:
+            """Show the plan of a round while the search goes on."""
+            rounds.append(made)
+            if not settings.stopped:
+                self.answer = answer(LoopResult(tuple(rounds)), final=False)
+
         outcome = optimize_and_verify(
             loaded.model,
             chosen.scenarios,
             settings,
+            on_round=on_round,
             start=self._fleet,
             progress=self._say,
             explain="conflict",
@@ -173,6 +194,4 @@ class Planning:
         if outcome.best is None:
             lines = outcome.diagnosis.lines() if outcome.diagnosis else ()
             return Answer(overrides, problems=("No plan meets every requirement.", *lines))
-        chosen = outcome.selection or chosen
-        plan = recorded(outcome.plan(loaded, settings), chosen.wanted)
-        return Answer(overrides, plan, loaded, chosen.scenarios)
+        return answer(outcome, final=True)

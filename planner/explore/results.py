@@ -20,6 +20,8 @@ from planner.reporting.scenarios import MARKS, urgency
 from planner.reporting.tables import Cell, Row, Table, Toned, figures, texts
 from planner.scenarios.hours import failure_and_hour
 
+#: What is said of a plan while the search goes on.
+NOT_LAST = "The first plan found. One that costs less or survives more is still being looked for."
 #: Most rows of scenarios.
 MOST_ROWS = 200
 #: Width and height of a chart, in its own units.
@@ -40,7 +42,7 @@ def command_line(model: str, settings: Iterable[str]) -> str:
 
 def status(answer: Answer | None, progress: str) -> str:
     """What is worked on, or how long it took."""
-    done = "" if answer is None else f"Done in {answer.seconds:.1f} s."
+    done = "" if answer is None or not answer.final else f"Done in {answer.seconds:.1f} s."
     return _rendered("status", {"progress": progress.strip(), "done": done})
 
 
@@ -63,7 +65,7 @@ def summary(answer: Answer, baseline: Answer | None, model: str) -> str:
         context |= {
             "tiles": _tiles(plan, None if baseline is None else baseline.plan),
             "purchases": purchase_table(plan, loaded.model),
-            "notes": [note for note in (survivor_note(plan),) if note],
+            "notes": [survivor_note(plan) if answer.final else NOT_LAST],
         }
     return _rendered("summary", context)
 

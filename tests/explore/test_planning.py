@@ -23,7 +23,9 @@ def until(true: Callable[[], bool], seconds: float = 120.0) -> None:
 
 def answered(plans: Planning, texts: tuple[str, ...]) -> Answer:
     plans.ask(texts)
-    until(lambda: plans.answer is not None and plans.answer.settings == texts)
+    until(
+        lambda: plans.answer is not None and plans.answer.settings == texts and plans.answer.final
+    )
     assert plans.answer is not None
     return plans.answer
 
@@ -81,6 +83,31 @@ def test_a_newer_request_stops_an_older_one(monkeypatch: pytest.MonkeyPatch) -> 
     assert plans.answer is not None and plans.answer.settings == ("no.such=1",)
     assert seen[0].is_set()
     assert len(seen) == 1
+
+
+def test_the_plan_of_a_round_is_shown_while_the_search_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plans, seen = Planning("tiny", None, SolverSettings()), []
+    search = planning.optimize_and_verify
+
+    def observed(*arguments, on_round, **others):
+        def after(made) -> None:
+            on_round(made)
+            seen.append(plans.answer)
+
+        return search(*arguments, on_round=after, **others)
+
+    monkeypatch.setattr(planning, "optimize_and_verify", observed)
+    texts = ("zones.*.demand_rps=*1.3",)
+    final = answered(plans, texts)
+    assert [(answer.settings, answer.final) for answer in seen] == [(texts, False)] * len(seen)
+    assert seen and final.final
+    first, last = seen[0].plan, final.plan
+    assert last is not None and last.verification.survives
+    assert first.verification.survives <= last.verification.survives
+    assert "still being looked for" in results.summary(seen[0], None, "tiny")
+    assert "still being looked for" not in results.summary(final, None, "tiny")
 
 
 def test_a_variant_is_kept_and_opened_again(plans: Planning, first: Answer, tmp_path: Path) -> None:
