@@ -19,7 +19,7 @@ from reporting.browser import PROGRAM, chromium
 pytest.importorskip("panel", reason="needs the extra `explore`")
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no chromium here: Debian's package has it")
 #: Milliseconds that a plan may take on a busy machine.
-LONG = 120_000
+LONG = 60_000
 #: Texts of all shadow trees whose contrast is below that of WCAG 2.1 level AA, and what is wider
 #: than the page without scrolling in a box of its own.
 FAULTS = """() => {
@@ -133,6 +133,7 @@ def test_a_slider_by_keyboard_changes_the_plan_which_is_kept_and_opened_again(
     page.get_by_label("Scenario", exact=True).select_option("region-east")
     page.get_by_text("Story of region-east").wait_for()
     assert page.locator("svg.curves polyline").count() >= 2
+    page.locator(".status", has_text="Done in").wait_for()
     page.get_by_label("Name of the variant").fill("more-demand")
     page.get_by_role("button", name="Keep this variant").press("Enter")
     page.get_by_text("wrote more-demand").wait_for()
