@@ -12,8 +12,6 @@ from planner.commands.options import (
     Output,
     complete_models,
     examples,
-    file_option,
-    gap_option,
     output_options,
     setting_option,
     workers_options,
@@ -37,7 +35,15 @@ if TYPE_CHECKING:
 @click.argument("subject", metavar="[MODEL|PLAN]", default=DEFAULT_MODEL,
                 shell_complete=complete_models)  # fmt: skip
 @setting_option("Change a value of the model to begin with (repeatable).")
-@file_option("DIR", "Where variants are kept; here if not given.", "folder", file_okay=False)
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=".",
+    metavar="DIR",
+    help="Where variants are kept; here if not given.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -46,17 +52,15 @@ if TYPE_CHECKING:
     help="Port of the page; 0 takes any free one.",
 )
 @click.option("--no-browser", is_flag=True, help="Say the address, and open no browser.")
-@gap_option("Relative optimality gap at which a plan counts as proven.")
 @selection_options
 @output_options
 @workers_options
 def command(
     subject: str,
     overrides: tuple[str, ...],
-    folder: Path | None,
+    folder: Path,
     port: int,
     no_browser: bool,
-    gap: float,
     wanted: Wanted | None,
     output: Output,
 ) -> int:
@@ -65,43 +69,46 @@ def command(
     Sliders and switches for demand, prices, survival standard, lead times and failures are settings
     (--set) of MODEL, or of the model of PLAN (a plan.json or its folder). A plan is worked out in
     the background for each, and shown with what it survives and costs against the baseline, which
-    is what it began with. Variants are kept as plans and model files; all else is gone at Ctrl-C.
+    is what it began with. Variants are kept as plans; all else is gone at Ctrl-C.
 
     The page is served on this machine alone, to whoever has the token of its address.
     """
+    import webbrowser
+
     from planner.analysis.compared_sides import is_plan
-    from planner.explore.page import Exploration, check_extra, free_port, serve
-    from planner.explore.planning import Answer, Planning, reopened
+    from planner.explore.page import free_port, serve
+    from planner.explore.planning import Planning, reopened
     from planner.files import check_folder
     from planner.infrastructure.catalogue import shipped_models
     from planner.infrastructure.loading import load_model
     from planner.optimization.solution.settings import SolverSettings
     from planner.plan.reopening import wanted_by
+    from planner.reporting.html.page import check_extra
     from planner.reporting.terminal import print_json
 
-    check_extra()
-    port, folder = free_port(port), folder or Path()
+    check_extra(Path("plan explore"), ("panel", "jinja2"), "explore")
+    port = free_port(port)
     check_folder(folder)
-    begun: Answer | None = None
-    named = subject
+    begun = None
     if is_plan(subject):
         begun, notes = reopened(Path(subject))
         say_notes(notes, output)
         assert begun.plan is not None and begun.loaded is not None
         name, file = begun.loaded.name, begun.loaded.file
-        named = name if file is None or shipped_models().get(name) == file else str(file)
+        subject = name if file is None or shipped_models().get(name) == file else str(file)
         wanted = wanted or wanted_by(begun.plan)
         overrides = (*begun.settings, *overrides)
-    load_model(named, overrides)
-    planning = Planning(named, wanted, SolverSettings(gap=gap))
-    exploration = Exploration(named, load_model(named), planning, folder, begun)
-    exploration.ask(overrides)
+    load_model(subject, overrides)
+    planning = Planning(subject, wanted, SolverSettings(), folder, begun)
+    planning.ask(overrides)
 
     def say(address: str) -> None:
         if output.as_json:
-            print_json({"model": named, "address": address, "folder": str(folder)})
+            print_json({"model": subject, "address": address, "folder": str(folder)})
         else:
-            click.echo(f"Exploring {named} at {address} until Ctrl-C")
+            click.echo(f"Exploring {subject} at {address} until Ctrl-C")
+        if not no_browser:
+            webbrowser.open(address)
 
-    serve(exploration, port, not no_browser, say)
+    serve(planning, port, say)
     return EXIT_DONE

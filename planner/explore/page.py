@@ -3,296 +3,192 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
+import shlex
 import socket
 from collections.abc import Callable, Iterable
-from functools import cache
 from importlib import import_module
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError, PlannerError
-from planner.explore import results, variants
-from planner.explore.controls import Control, controls_of, positions_of, settings_at
-from planner.explore.planning import Answer, Planning
-from planner.infrastructure.loading import LoadedModel
+from planner.explore import results
+from planner.explore.controls import Control, positions_of, settings_at
+from planner.explore.planning import Planning
+from planner.plan.files import write_plan
 from planner.reporting.html.templates import asset
 
-MISSING_EXTRA = "needs {0}, which is not installed: pip install 'resilience-planner[explore]'"
 #: The only address that the page is served at.
 LOOPBACK = "127.0.0.1"
-#: Name of the baseline among the variants.
-BASELINE = "(baseline)"
+#: Name of the baseline among the variants, and what other names are.
+BASELINE, NAME = "(baseline)", re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,40}")
 #: Milliseconds between two looks at what the background has done.
 LOOKS = 200
-
-
-def check_extra() -> None:
-    """Check before long work that the page can be made.
-
-    Raises
-    ------
-    InputError
-        If a library is missing; names the extra.
-    """
-    for module in ("panel", "jinja2"):
-        try:
-            import_module(module)
-        except ImportError as error:
-            raise InputError.single("plan explore", MISSING_EXTRA.format(module)) from error
-
-
-def _panel() -> Any:
-    """The library, which only some of its versions give types."""
-    return import_module("panel")
-
-
-class Exploration:
-    """What all windows of the page share: model, answers, variants.
-
-    Parameters
-    ----------
-    named
-        The model as commands take it.
-    loaded
-        The model without settings: what controls start from.
-    begun
-        The plan that is the baseline; None for the first that is made.
-    """
-
-    def __init__(
-        self,
-        named: str,
-        loaded: LoadedModel,
-        planning: Planning,
-        folder: Path,
-        begun: Answer | None = None,
-    ) -> None:
-        self.named, self.loaded, self.planning, self.folder = named, loaded, planning, folder
-        self.controls = controls_of(loaded.model)
-        self.settings: tuple[str, ...] = ()
-        self.baseline = begun
-        if begun is not None:
-            planning.know(begun)
-        self.variants: dict[str, Answer] = dict(variants.kept_in(folder, loaded))
-
-    def ask(self, settings: tuple[str, ...]) -> None:
-        """Plan with these settings."""
-        self.settings = settings
-        self.planning.ask(settings)
-
-    def look(self) -> Answer | None:
-        """The newest answer; the first that has a plan is the baseline."""
-        answer = self.planning.answer
-        if answer is not None and answer.plan is not None:
-            begun = self.baseline
-            if begun is None or (not begun.final and begun.settings == answer.settings):
-                self.baseline = answer
-        return answer
+WIDE = {"sizing_mode": "stretch_width"}
+BACKGROUNDS = ("header_background", "active_header_background")
 
 
 class Window:
-    """The page in one window of a browser."""
+    """The page in one window of a browser; all windows share what is planned."""
 
-    def __init__(self, exploration: Exploration) -> None:
-        pn = _panel()
-
-        look: dict[str, Any] = {"stylesheets": [asset("explore_widgets.css")]}
-        wide = look | {"sizing_mode": "stretch_width"}
-        self.exploration = exploration
-        self._shown: tuple[Any, ...] = ()
-        self._played: tuple[Any, ...] = ()
-        self._quiet = False
-        self.sliders = {control: _slider(control) for control in exploration.controls}
-        self.other = pn.widgets.TextAreaInput(
-            name="Other settings, one path=value on a line", rows=3, **wide
+    def __init__(self, planning: Planning) -> None:
+        # Only some versions of the library have types.
+        panel: Any = import_module("panel")
+        self.planning = planning
+        self._seen: tuple[Any, ...] = ()
+        self._told: tuple[Any, ...] = ()
+        self._moving = False
+        style = {"stylesheets": [asset("explore_widgets.css")]}
+        make = panel.widgets
+        self.sliders = {control: _slider(make, control, style) for control in planning.controls}
+        label = "Other settings, one path=value on a line"
+        self.other = make.TextAreaInput(name=label, rows=3, **WIDE, **style)
+        self.scenario = make.Select(name="Scenario", **WIDE, **style)
+        self.name = make.TextInput(name="Name of the variant", **style)
+        self.variant = make.Select(name="Variant", options=[BASELINE], **style)
+        sheets = [asset("report.css") + asset("explore.css")]
+        self.panes = {
+            name: panel.pane.HTML("", stylesheets=sheets, margin=0, **WIDE)
+            for name in ("status", "summary", "said", "kept", "compared", "matrix", "story")
+        }
+        keep, show, rebase, reset = (
+            make.Button(name=name, on_click=lambda _, act=act: act(), **style)
+            for name, act in (
+                ("Keep this variant", self._keep),
+                ("Show it", self._take),
+                ("Make what is seen the baseline", self._rebase),
+                ("Back to the model", lambda: self._go(())),
+            )
         )
-        self.status, self.summary, self.matrix, self.story, self.compared, self.kept = (
-            _pane() for _ in range(6)
-        )
-        self.scenario = pn.widgets.Select(name="Scenario", **wide)
-        self.name = pn.widgets.TextInput(
-            name="Name of the variant", placeholder="more-demand", **look
-        )
-        self.keep = pn.widgets.Button(name="Keep this variant", button_type="primary", **look)
-        self.chosen = pn.widgets.Select(name="Variant", options=[BASELINE], **look)
-        self.take = pn.widgets.Button(name="Show it", **look)
-        self.as_baseline = pn.widgets.Button(name="Make what is seen the baseline", **look)
-        self.reset = pn.widgets.Button(name="Back to the model", **look)
-        self.said = _pane()
-        self._move_to(exploration.settings)
-        for slider in (*self.sliders.values(), self.other):
-            # Where there is a choice: not while a slider is dragged, but once it is let go.
-            value = "value_throttled" if hasattr(slider, "value_throttled") else "value"
-            slider.param.watch(lambda _: self._moved(), value)
+        for widget in (*self.sliders.values(), self.other):
+            # A slider tells where it is let go, not every place that it passes.
+            value = "value_throttled" if hasattr(widget, "value_throttled") else "value"
+            widget.param.watch(lambda _: self._moved(), value)
         self.scenario.param.watch(lambda _: self._tell(), "value")
-        self.keep.on_click(lambda _: self._keep())
-        self.take.on_click(lambda _: self._take())
-        self.as_baseline.on_click(lambda _: self._rebase())
-        self.reset.on_click(lambda _: self._go(()))
-
-    def template(self) -> Any:
-        """Everything in its place."""
-        pn = _panel()
-
-        wide = {"sizing_mode": "stretch_width", "stylesheets": [asset("explore_widgets.css")]}
-
         groups = [
-            (group, pn.Column(*(self.sliders[one] for one in listed), sizing_mode="stretch_width"))
-            for group, listed in groupby(self.exploration.controls, lambda one: one.group)
+            (group, panel.Column(*(self.sliders[one] for one in listed), **WIDE))
+            for group, listed in groupby(planning.controls, lambda one: one.group)
         ]
-        page = pn.Template(asset("explore.html").replace("/*style*/", _style()))
-        for name in ("status", "summary", "matrix", "story", "compared", "kept", "said"):
-            page.add_panel(name, getattr(self, name))
-        page.add_panel(
-            "controls",
-            pn.Column(
-                pn.Accordion(
-                    *groups,
-                    active=[0, 1],
-                    header_color="var(--fg)",
-                    header_background="var(--panel)",
-                    active_header_background="var(--panel)",
-                    **wide,
-                ),
-                self.other,
-                self.reset,
-                sizing_mode="stretch_width",
-            ),
-        )
-        page.add_panel("scenario", self.scenario)
-        page.add_panel(
-            "variants",
-            pn.FlexBox(self.name, self.keep, self.chosen, self.take, self.as_baseline),
-        )
-        page.add_variable("model", self.exploration.named)
+        colours = {"header_color": "var(--fg)", **dict.fromkeys(BACKGROUNDS, "var(--panel)")}
+        folded = panel.Accordion(*groups, active=[0, 1], **colours, **WIDE, **style)
+        self.template = panel.Template(asset("explore.html").replace("/*style*/", sheets[0]))
+        places = {
+            **self.panes,
+            "controls": panel.Column(folded, self.other, reset, **WIDE),
+            "scenario": self.scenario,
+            "variants": panel.FlexBox(self.name, keep, self.variant, show, rebase),
+        }
+        for name, place in places.items():
+            self.template.add_panel(name, place)
+        self.template.add_variable("model", planning.model)
+        self._move_to(planning.asked)
         self.look()
-        pn.state.add_periodic_callback(self.look, LOOKS)
-        return page
+        panel.state.add_periodic_callback(self.look, LOOKS)
 
-    # ------------------------------------------------------------------------ from page to planning
     def _moved(self) -> None:
         """Plan for where the controls are."""
-        if not self._quiet:
-            positions = {control: float(w.value) for control, w in self.sliders.items()}
-            moved = settings_at(self.exploration.controls, positions)
+        if not self._moving:
+            moved = settings_at({one: float(at.value) for one, at in self.sliders.items()})
             others = (line.strip() for line in self.other.value.splitlines())
-            self.exploration.ask((*moved, *filter(None, others)))
-            self.look()
+            self.planning.ask((*moved, *filter(None, others)))
 
     def _move_to(self, settings: Iterable[str]) -> None:
         """Move controls to settings, without planning for them."""
-        positions, rest = positions_of(self.exploration.controls, settings)
-        self._quiet = True
-        for control, widget in self.sliders.items():
+        positions, rest = positions_of(self.planning.controls, settings)
+        self._moving = True
+        for control, slider in self.sliders.items():
             value = positions.get(control, control.start)
-            widget.value = bool(value) if control.kind == "switch" else value
+            slider.value = bool(value) if control.kind == "switch" else value
         self.other.value = "\n".join(rest)
-        self._quiet = False
+        self._moving = False
 
     def _go(self, settings: tuple[str, ...]) -> None:
         self._move_to(settings)
-        self.exploration.ask(settings)
-        self.look()
+        self.planning.ask(settings)
 
     def _take(self) -> None:
         """Show a variant, or the baseline."""
-        exploration = self.exploration
-        known = {BASELINE: exploration.baseline, **exploration.variants}
-        answer = known.get(self.chosen.value)
-        if answer is not None:
-            exploration.planning.know(answer)
-            self._go(answer.settings)
+        chosen = self.planning.variants.get(self.variant.value, self.planning.baseline)
+        if chosen is not None:
+            self._move_to(chosen.settings)
+            self.planning.ask(chosen.settings, chosen)
 
     def _keep(self) -> None:
-        """Keep what is seen, on disk and in the list."""
-        answer, name = self.exploration.planning.answer, self.name.value.strip()
+        """Keep what is seen as a plan on disk and in the list; nothing is overwritten."""
+        answer, name = self.planning.answer, self.name.value.strip()
+        place = self.planning.folder / name
         try:
-            if answer is None or not answer.final or answer.settings != self.exploration.settings:
+            if not NAME.fullmatch(name):
+                message = "expected letters, digits and `_ . -`, the first a letter or digit"
+                raise InputError.single("name of the variant", message)
+            if answer is None or not answer.final or answer.settings != self.planning.asked:
                 raise InputError.single(name, "is still being planned; wait until it is done")
-            told = variants.keep(name, answer, self.exploration.folder)
+            if answer.plan is None:
+                raise InputError.single(name, "there is no plan to keep")
+            if place.exists():
+                raise InputError.single(str(place), "is there already; take another name")
+            file = write_plan(answer.plan, place)[-1]
         except PlannerError as error:
-            problems = error.problems if isinstance(error, InputError) else (error,)
-            self.said.object = results.said([str(problem) for problem in problems], good=False)
+            self.panes["said"].object = results.rendered("said", lines=[error], tone="bad")
             return
-        self.exploration.variants[name] = answer
-        self.said.object = results.said(told)
-        self.look()
+        self.planning.variants[name] = answer
+        opened = shlex.join(["plan", "explore", str(place)])
+        lines = [f"wrote {file}; `{opened}` opens it again"]
+        self.panes["said"].object = results.rendered("said", lines=lines, tone="good")
 
     def _rebase(self) -> None:
-        answer = self.exploration.planning.answer
+        answer = self.planning.answer
         if answer is not None and answer.plan is not None:
-            self.exploration.baseline = answer
-            self.look()
+            self.planning.baseline = answer
 
-    # ------------------------------------------------------------------------ from planning to page
     def look(self) -> None:
         """Show progress, and what is new."""
-        exploration = self.exploration
-        answer, progress = exploration.look(), exploration.planning.progress
-        status = results.status(answer, progress)
-        if self.status.object != status:
-            self.status.object = status
-        state = answer, exploration.baseline, len(exploration.variants)
-        if answer is None or state == self._shown:
+        planning, panes = self.planning, self.panes
+        answer, baseline = planning.answer, planning.baseline
+        done = f"Done in {answer.seconds:.1f} s." if answer and answer.final else ""
+        status = results.rendered("status", progress=planning.progress.strip(), done=done)
+        if panes["status"].object != status:
+            panes["status"].object = status
+        seen = answer, baseline, len(planning.variants)
+        if answer is None or seen == self._seen:
             return
-        self._shown, baseline = state, exploration.baseline
-        self.summary.object = results.summary(answer, baseline, exploration.named)
-        self.compared.object = results.compared(answer, baseline) if baseline else ""
-        self.kept.object = results.variant_table(exploration.variants, baseline).html()
-        self.chosen.options = [BASELINE, *exploration.variants]
-        if answer.plan is None:
-            self.matrix.object, self.scenario.options = "", []
-        else:
-            self.matrix.object = results.matrix(answer.plan).html()
-            names = list(results.worst_lines(answer.plan))
-            self.scenario.options = names
-            if self.scenario.value not in names and names:
-                self.scenario.value = names[0]
+        self._seen, plan = seen, answer.plan
+        panes["summary"].object = results.summary(answer, baseline, planning.model)
+        panes["compared"].object = results.compared(answer, baseline)
+        panes["kept"].object = results.variant_table(planning.variants).html()
+        panes["matrix"].object = results.matrix(plan).html() if plan else ""
+        self.variant.options = [BASELINE, *planning.variants]
+        names = [line.name for line in results.worst_lines(plan)] if plan else []
+        before = self.scenario.value
+        self.scenario.options = names
+        self.scenario.value = before if before in names else next(iter(names), None)
         self._tell()
 
     def _tell(self) -> None:
         """Tell the story of the chosen scenario, once for each answer."""
-        answer, name = self.exploration.planning.answer, self.scenario.value
-        if (answer, name) != self._played:
-            self._played = answer, name
-            played = answer.played(name) if answer is not None and name else None
-            self.story.object = results.story(played)
+        answer, name = self.planning.answer, self.scenario.value
+        if (answer, name) != self._told:
+            self._told = answer, name
+            self.panes["story"].object = results.story(answer, name) if answer and name else ""
 
 
-def _slider(control: Control) -> Any:
+def _slider(make: Any, control: Control, style: dict[str, Any]) -> Any:
     """The widget of a control."""
-    pn = _panel()
-
-    look = [asset("explore_widgets.css")]
     if control.kind == "switch":
-        return pn.widgets.Checkbox(name=control.label, value=True, stylesheets=look)
+        return make.Checkbox(name=control.label, value=True, **style)
     unit = {"factor": ", % of the model", "share": ", %"}.get(control.kind, "")
-    return pn.widgets.FloatSlider(
+    return make.FloatSlider(
         name=f"{control.label}{unit}",
         start=control.low,
         end=control.high,
         step=control.step,
         value=control.start,
         format="0[.]0",
-        sizing_mode="stretch_width",
         margin=(4, 14),
-        stylesheets=look,
+        **WIDE,
+        **style,
     )
-
-
-@cache
-def _style() -> str:
-    """Style of the report, and what the page adds to it."""
-    return asset("report.css") + asset("explore.css")
-
-
-def _pane() -> Any:
-    """A place for a fragment of HTML, in the style of the report."""
-    pn = _panel()
-
-    return pn.pane.HTML("", stylesheets=[_style()], sizing_mode="stretch_width", margin=0)
 
 
 def free_port(port: int) -> int:
@@ -313,19 +209,15 @@ def free_port(port: int) -> int:
         raise InputError.single("--port", message) from error
 
 
-def serve(exploration: Exploration, port: int, show: bool, say: Callable[[str], None]) -> None:
+def serve(planning: Planning, port: int, say: Callable[[str], None]) -> None:
     """Serve the page on the loopback address until interrupted.
 
     Parameters
     ----------
-    port
-        Where to listen.
-    show
-        Whether to open it in a browser.
     say
         Told the address, with the token that it needs.
     """
-    pn = _panel()
+    panel: Any = import_module("panel")
     from bokeh.server.auth_provider import AuthProvider
     from tornado.web import HTTPError
 
@@ -349,26 +241,21 @@ def serve(exploration: Exploration, port: int, show: bool, say: Callable[[str], 
 
     # Nobody has to be told of requests; they may hold a token.
     logging.getLogger("tornado.access").setLevel(logging.ERROR)
-    pn.extension(notifications=False)
-    server = pn.serve(
-        {"/": lambda: Window(exploration).template()},
+    panel.extension(notifications=False)
+    server = panel.serve(
+        {"/": lambda: Window(planning).template},
         address=LOOPBACK,
         port=port,
         websocket_origin=[f"{LOOPBACK}:{port}"],
         auth_provider=ByToken(),
-        title=f"{exploration.named}: what if",
+        title=f"{planning.model}: what if",
         show=False,
         start=False,
         verbose=False,
     )
-    address = f"http://{LOOPBACK}:{port}/?token={token}"
-    say(address)
-    if show:
-        import webbrowser
-
-        webbrowser.open(address)
+    say(f"http://{LOOPBACK}:{port}/?token={token}")
     try:
         server.start()
         server.io_loop.start()
     except KeyboardInterrupt:
-        exploration.planning.stop()
+        planning.stop()

@@ -8,22 +8,19 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from planner.analysis.comparison import ComparedPlan, Comparison, compare
 from planner.errors import InputError, PlannerError
+from planner.explore.controls import controls_of
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.solution.settings import SolverSettings
 from planner.plan.records import Plan
 from planner.plan.reopening import planned_scenarios, recorded, reopen
-from planner.reporting.html.timelines import Played, play
 from planner.rounds import LoopResult, Round
 from planner.selection import Wanted, select
 from planner.verification import optimize_and_verify
 
-#: Answers that are kept, for a control that is moved back.
-MOST_KNOWN = 64
-#: Seconds that a request waits for a newer one, as while a slider moves.
+#: Seconds that a request waits for a newer one, as while a key is held down.
 SETTLING_SECONDS = 0.15
 
 
@@ -52,25 +49,6 @@ class Answer:
     seconds: float = 0.0
     final: bool = True
 
-    def against(self, baseline: Answer) -> Comparison | None:
-        """Compared with another; None where one of them has no plan."""
-        if self.plan is None or baseline.plan is None:
-            return None
-        a, b = (
-            ComparedPlan(label, "plan", one.plan, one.loaded)
-            for label, one in (("baseline", baseline), ("this plan", self))
-            if one.plan is not None
-        )
-        return compare(a, b)
-
-    def played(self, name: str) -> Played | None:
-        """One of its scenarios simulated; None if it has none of that name."""
-        chosen = tuple(scenario for scenario in self.scenarios if scenario.name == name)
-        if self.plan is None or self.loaded is None or not chosen:
-            return None
-        model = self.loaded.model
-        return next(play(model, self.plan.fleet(model), chosen))
-
 
 def reopened(source: Path) -> tuple[Answer, tuple[str, ...]]:
     """A plan of a file or folder as an answer, with the notes on it.
@@ -87,38 +65,58 @@ def reopened(source: Path) -> tuple[Answer, tuple[str, ...]]:
 
 
 class Planning:
-    """A thread that plans for the newest request.
+    """A model that is explored, and the thread that plans for the newest request.
+
+    Parameters
+    ----------
+    model
+        The model as commands take it.
+    folder
+        Where variants are kept.
+    baseline
+        The plan to compare with; None for the first that is made.
 
     Attributes
     ----------
     answer
         The newest; None before the first.
+    asked
+        Settings that were asked for last.
     progress
         What is worked on; empty while nothing is.
     """
 
-    def __init__(self, model: str | Path, wanted: Wanted | None, settings: SolverSettings) -> None:
+    def __init__(
+        self,
+        model: str,
+        wanted: Wanted | None,
+        solving: SolverSettings,
+        folder: Path,
+        baseline: Answer | None = None,
+    ) -> None:
+        self.model, self.folder, self.baseline = model, folder, baseline
+        self.controls = tuple(controls_of(load_model(model).model))
+        self.variants: dict[str, Answer] = {}
         self.answer: Answer | None = None
+        self.asked: tuple[str, ...] = ()
         self.progress = ""
-        self._model, self._wanted, self._settings = model, wanted, settings
-        self._known: dict[tuple[str, ...], Answer] = {}
-        self._asked: tuple[str, ...] | None = None
+        self._wanted, self._solving = wanted, solving
+        self._known = {} if baseline is None else {baseline.settings: baseline}
+        self._request: tuple[str, ...] | None = None
         self._changed, self._stop = threading.Condition(), threading.Event()
         self._fleet: Fleet | None = None
         # It shares its work among the workers, and reads models, as whoever asks does.
         work = copy_context().run
         threading.Thread(target=work, args=(self._work,), name="planning", daemon=True).start()
 
-    def ask(self, settings: tuple[str, ...]) -> None:
-        """Plan for a model with these settings, instead of what is worked on."""
+    def ask(self, settings: tuple[str, ...], known: Answer | None = None) -> None:
+        """Plan with these settings instead of what is worked on, unless the answer is known."""
         with self._changed:
-            self._asked = settings
+            if known is not None:
+                self._known[settings] = known
+            self.asked = self._request = settings
             self._stop.set()
             self._changed.notify()
-
-    def know(self, answer: Answer) -> None:
-        """Take an answer that is there already, so that nothing is planned for its settings."""
-        self._known[answer.settings] = answer
 
     def stop(self) -> None:
         """End what is worked on; nothing comes of it."""
@@ -127,64 +125,67 @@ class Planning:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._asked is not None)
-                settings, self._asked = self._asked or (), None
+                self._changed.wait_for(lambda: self._request is not None)
+                settings, self._request = self._request or (), None
                 stop = self._stop = threading.Event()
             answer = self._known.get(settings)
             if answer is None and not stop.wait(SETTLING_SECONDS):
-                answer = self._planned(settings, stop)
+                answer = self._planned(settings, replace(self._solving, stop=stop))
             if answer is None or stop.is_set():
                 continue
             self._known[settings] = answer
-            while len(self._known) > MOST_KNOWN:
-                del self._known[next(iter(self._known))]
             if answer.plan is not None and answer.loaded is not None:
                 self._fleet = answer.plan.fleet(answer.loaded.model)
-            self.answer = answer
-            self._say("")
+            self._show(answer)
+            self.progress = ""
+
+    def _show(self, answer: Answer) -> None:
+        """Make an answer the newest; the first plan is the baseline, once it is final for good."""
+        begun = self.baseline
+        first = begun is None or (not begun.final and begun.settings == answer.settings)
+        if first and answer.plan is not None:
+            self.baseline = answer
+        self.answer = answer
 
     def _say(self, text: str) -> None:
         self.progress = text
 
-    def _planned(self, overrides: tuple[str, ...], stop: threading.Event) -> Answer | None:
+    def _planned(self, overrides: tuple[str, ...], solving: SolverSettings) -> Answer | None:
         """The answer to a request; None if a newer one came."""
-        began = time.monotonic()
-        self._say("reading the model")
         try:
-            answer = self._optimized(overrides, replace(self._settings, stop=stop))
+            return self._optimized(overrides, solving)
         except KeyboardInterrupt:
             return None
         except InputError as error:
-            answer = Answer(overrides, problems=tuple(map(str, error.problems)))
+            return Answer(overrides, problems=tuple(map(str, error.problems)))
         except PlannerError as error:
-            answer = Answer(overrides, problems=tuple(str(error).splitlines()))
+            return Answer(overrides, problems=tuple(str(error).splitlines()))
         except Exception as error:  # the page goes on with the next request
-            answer = Answer(overrides, problems=(f"internal error: {error!r}",))
-        return replace(answer, seconds=time.monotonic() - began)
+            return Answer(overrides, problems=(f"internal error: {error!r}",))
 
-    def _optimized(self, overrides: tuple[str, ...], settings: SolverSettings) -> Answer:
+    def _optimized(self, overrides: tuple[str, ...], solving: SolverSettings) -> Answer:
         began = time.monotonic()
-        loaded = load_model(self._model, overrides)
+        loaded = load_model(self.model, overrides)
         chosen = select(loaded.model, self._wanted)
         self._say(f"planning for {len(chosen.scenarios):,} scenarios")
         rounds: list[Round] = []
 
         def answer(outcome: LoopResult, final: bool) -> Answer:
             selection = outcome.selection or chosen
-            plan = recorded(outcome.plan(loaded, settings), selection.wanted)
+            plan = recorded(outcome.plan(loaded, solving), selection.wanted)
             seconds = time.monotonic() - began
             return Answer(overrides, plan, loaded, selection.scenarios, (), seconds, final)
 
         def on_round(made: Round) -> None:
             """Show the plan of a round while the search goes on."""
             rounds.append(made)
-            if not settings.stopped:
-                self.answer = answer(LoopResult(tuple(rounds)), final=False)
+            if not solving.stopped:
+                self._show(answer(LoopResult(tuple(rounds)), final=False))
 
         outcome = optimize_and_verify(
             loaded.model,
             chosen.scenarios,
-            settings,
+            solving,
             on_round=on_round,
             start=self._fleet,
             progress=self._say,

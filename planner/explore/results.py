@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from planner.amounts import counted, millions, minutes, money, served
+from planner.analysis.comparison import ComparedPlan, compare
 from planner.explore.planning import Answer
 from planner.plan.records import Plan, ScenarioLine, survived
-from planner.reporting.comparison import cost_table, headline
-from planner.reporting.comparison import purchase_table as purchases_compared
-from planner.reporting.comparison import scenario_table as scenarios_compared
-from planner.reporting.html.facts import purchase_table
+from planner.reporting.comparison import cost_table, headline, purchase_table, scenario_table
+from planner.reporting.html import facts
 from planner.reporting.html.templates import template
-from planner.reporting.html.timelines import Played
+from planner.reporting.html.timelines import play
 from planner.reporting.plans import survivor_note
 from planner.reporting.scenarios import MARKS, urgency
 from planner.reporting.tables import Cell, Row, Table, Toned, figures, texts
@@ -26,8 +25,14 @@ NOT_LAST = "The first plan found. One that costs less or survives more is still 
 MOST_ROWS = 200
 #: Width and height of a chart, in its own units.
 WIDTH, HEIGHT = 640.0, 180.0
-#: Charts of a story, and the lowest top of their axis.
-CHARTS = (("served", "Served, % of the demand of each tier", 100.0), ("temperature", "°C", 0.0))
+#: Charts of a story, and the least top of their axis.
+CHARTS = {"served": ("Served, % of the demand of each tier", 100.0), "temperature": ("°C", 0.0)}
+
+
+def rendered(part: str, **context: Any) -> str:
+    """A part of the page, with what it shows escaped."""
+    html: str = template("explore_parts.html").render(part=part, **context)
+    return html
 
 
 def command_line(model: str, settings: Iterable[str]) -> str:
@@ -40,72 +45,54 @@ def command_line(model: str, settings: Iterable[str]) -> str:
     return shlex.join(["plan", "optimize", model, *chosen])
 
 
-def status(answer: Answer | None, progress: str) -> str:
-    """What is worked on, or how long it took."""
-    done = "" if answer is None or not answer.final else f"Done in {answer.seconds:.1f} s."
-    return _rendered("status", {"progress": progress.strip(), "done": done})
-
-
-def said(lines: Iterable[str], good: bool = True) -> str:
-    """What came of a button."""
-    return _rendered("said", {"lines": lines, "good": good})
-
-
 def summary(answer: Answer, baseline: Answer | None, model: str) -> str:
     """Key figures, purchases and the command; or why there is no plan."""
     plan, loaded = answer.plan, answer.loaded
-    context: dict[str, Any] = {
-        "command": command_line(model, answer.settings),
-        "problems": answer.problems,
-        "plan": plan,
-        "tiles": [],
-        "notes": [],
-    }
-    if plan is not None and loaded is not None:
-        context |= {
-            "tiles": _tiles(plan, None if baseline is None else baseline.plan),
-            "purchases": purchase_table(plan, loaded.model),
-            "notes": [survivor_note(plan) if answer.final else NOT_LAST],
-        }
-    return _rendered("summary", context)
+    before = None if baseline is None else baseline.plan
+    return rendered(
+        "summary",
+        command=command_line(model, answer.settings),
+        problems=answer.problems,
+        tiles=_tiles(plan, before) if plan else [],
+        purchases=facts.purchase_table(plan, loaded.model) if plan and loaded else None,
+        note=plan and (survivor_note(plan) if answer.final else NOT_LAST),
+    )
 
 
-def _tiles(plan: Plan, baseline: Plan | None) -> list[tuple[str, str, str]]:
+def _tiles(plan: Plan, before: Plan | None) -> list[tuple[str, str, str]]:
     """Label, value, and how far from the baseline."""
-    judged = sum(line.judged for line in plan.scenarios)
-    safe = sum(line.survives for line in plan.scenarios)
+    judged, safe = (
+        sum(getattr(line, name) for line in plan.scenarios) for name in ("judged", "survives")
+    )
     return [
-        ("a year", money(_usd(plan)), _step(plan, baseline, _usd)),
-        ("capex", money(_capital(plan)), _step(plan, baseline, _capital)),
+        ("a year", money(_usd(plan)), _step(plan, before, _usd)),
+        (
+            "capex",
+            money(plan.cost.capital_usd),
+            _step(plan, before, lambda of: of.cost.capital_usd),
+        ),
         ("scenarios survived", f"{safe:,} of {judged:,}", ""),
         ("GPUs", f"{sum(line.total for line in plan.gpus):,}", ""),
     ]
-
-
-def _step(plan: Plan, baseline: Plan | None, usd: Callable[[Plan], float]) -> str:
-    if baseline is None:
-        return ""
-    step = usd(plan) - usd(baseline)
-    if abs(step) < 1:
-        return "as the baseline"
-    return f"{money(abs(step))} {'more' if step > 0 else 'less'} than the baseline"
 
 
 def _usd(plan: Plan) -> float:
     return plan.objective_usd_per_year
 
 
-def _capital(plan: Plan) -> float:
-    return plan.cost.capital_usd
+def _step(plan: Plan, before: Plan | None, usd: Callable[[Plan], float]) -> str:
+    step = 0.0 if before is None else usd(plan) - usd(before)
+    if abs(step) < 1:
+        return "" if before is None else "as the baseline"
+    return f"{money(abs(step))} {'more' if step > 0 else 'less'} than the baseline"
 
 
 def matrix(plan: Plan) -> Table:
     """Every scenario against every tier, at the worst hour of each failure; failures first."""
     tiers = list(dict.fromkeys(tier for line in plan.scenarios for tier in line.served))
-    lines = worst_lines(plan)
     rows: list[Row] = [
         (
-            name,
+            line.name,
             line.severity,
             MARKS[line.status],
             *(_cell(line, tier) for tier in tiers),
@@ -113,23 +100,21 @@ def matrix(plan: Plan) -> Table:
             f"{line.peak_temperature_c:.0f}",
             millions(line.emergency_usd) if line.emergency_usd else "",
         )
-        for name, line in lines.items()
+        for line in worst_lines(plan)
     ]
-    columns = (
-        *texts("scenario", "class", "ok"),
-        *figures(*tiers, "full after", "°C", "emergency, M USD"),
-    )
+    columns = texts("scenario", "class", "ok")
+    columns += figures(*tiers, "full after", "°C", "emergency, M USD")
     note = f"Lowest service level of each tier while its SLO applies. {survived(plan.scenarios)}."
     title = f"{counted(len(plan.scenarios), 'scenario')} by tier"
-    return Table(title.capitalize(), columns, rows, note).first(MOST_ROWS)
+    return Table(title, columns, rows, note).first(MOST_ROWS)
 
 
-def worst_lines(plan: Plan) -> dict[str, ScenarioLine]:
-    """Scenarios by name, the worst first: of each failure its worst hour."""
+def worst_lines(plan: Plan) -> Iterable[ScenarioLine]:
+    """Scenarios, the worst first: of each failure its worst hour."""
     found: dict[str, ScenarioLine] = {}
     for line in sorted(plan.scenarios, key=urgency):
         found.setdefault(failure_and_hour(line.name)[0], line)
-    return {line.name: line for line in found.values()}
+    return found.values()
 
 
 def _cell(line: ScenarioLine, tier: str) -> Cell:
@@ -141,84 +126,71 @@ def _cell(line: ScenarioLine, tier: str) -> Cell:
     return Toned(f"{text} ✓", "good") if line.survives else text
 
 
-def compared(answer: Answer, baseline: Answer) -> str:
+def compared(answer: Answer, baseline: Answer | None) -> str:
     """What sets an answer apart from the baseline: purchases, cost by category, scenarios."""
-    comparison = answer.against(baseline)
-    if comparison is None:
-        return _rendered("compared", {"lines": ["One of the two has no plan."], "tables": []})
-    tables = [
-        purchases_compared(comparison.purchases.changes),
-        cost_table(comparison.categories if comparison.purchases.cost else ()),
-        scenarios_compared(comparison),
-    ]
-    lines = headline(comparison) if answer is not baseline else ["This is the baseline."]
-    note = "A is the baseline, B what is seen."
-    return _rendered("compared", {"lines": [*lines, note], "tables": tables})
-
-
-def story(played: Played | None) -> str:
-    """What happens in a scenario, minute by minute, with its curves."""
-    if played is None:
+    if baseline is None or answer.plan is None or baseline.plan is None:
         return ""
-    verdict = played.verdict
-    rows = [(line.clock, f"+{line.minute:.0f}", line.text) for line in verdict.story]
+    found = compare(
+        ComparedPlan("baseline", "plan", baseline.plan, baseline.loaded),
+        ComparedPlan("this plan", "plan", answer.plan, answer.loaded),
+    )
+    tables = [
+        purchase_table(found.purchases.changes),
+        cost_table(found.categories if found.purchases.cost else ()),
+        scenario_table(found),
+    ]
+    lines = ["This is the baseline."] if answer is baseline else headline(found)
+    return rendered("compared", lines=[*lines, "A is the baseline, B what is seen."], tables=tables)
+
+
+def story(answer: Answer, name: str) -> str:
+    """What happens in a scenario, minute by minute, with its curves; nothing without a plan."""
+    chosen = tuple(scenario for scenario in answer.scenarios if scenario.name == name)
+    if answer.plan is None or answer.loaded is None or not chosen:
+        return ""
+    model = answer.loaded.model
+    played = next(play(model, answer.plan.fleet(model), chosen))
+    rows = [(line.clock, f"+{line.minute:.0f}", line.text) for line in played.verdict.story]
     columns = (*texts("time"), *figures("minute"), *texts("what happens"))
-    context = {
-        "name": verdict.name,
-        "breaches": [str(breach) for breach in verdict.breaches],
-        "charts": [_chart(played, *chart) for chart in CHARTS if played.charts[chart[0]]],
-        "story": Table(f"Story of {verdict.name}", columns, rows),
-    }
-    return _rendered("story", context)
+    until = max(played.until_minute, 1.0)
+    return rendered(
+        "story",
+        name=name,
+        breaches=played.verdict.breaches,
+        charts=[_chart(kind, curves, until) for kind in CHARTS if (curves := played.charts[kind])],
+        story=Table(f"Story of {name}", columns, rows),
+    )
 
 
-def _chart(played: Played, kind: str, title: str, top: float) -> dict[str, Any]:
+def _chart(kind: str, curves: list[dict[str, Any]], until: float) -> dict[str, Any]:
     """Curves as lines of SVG, up to the last minute worth looking at."""
-    curves, until = played.charts[kind], max(played.until_minute, 1.0)
+    title, top = CHARTS[kind]
     values = [value for curve in curves for value in curve["y"]]
     low, high = (0.0 if top else min(values) - 2), max(top, *values) + 2
-    lines = [
-        (
-            curve["name"],
-            " ".join(
-                f"{WIDTH * x / until:.1f},{HEIGHT * (high - y) / (high - low):.1f}"
-                for x, y in zip(curve["x"], curve["y"], strict=True)
-            ),
+    across, up = WIDTH / until, HEIGHT / (high - low)
+    lines = {
+        curve["name"]: " ".join(
+            f"{across * x:.1f},{up * (high - y):.1f}"
+            for x, y in zip(curve["x"], curve["y"], strict=True)
         )
         for curve in curves
-    ]
+    }
     ends = {"low": f"{low:.0f}", "high": f"{high:.0f}", "until": f"{until:.0f}"}
     return {"title": title, "lines": lines, "width": WIDTH, "height": HEIGHT, **ends}
 
 
-def variant_table(variants: Mapping[str, Answer], baseline: Answer | None) -> Table:
+def variant_table(variants: Mapping[str, Answer]) -> Table:
     """Variants that are kept, with what each costs and survives."""
-    rows: list[Row] = []
-    for name, answer in variants.items():
-        if answer.plan is None:
-            continue
-        plan, before = answer.plan, None if baseline is None else baseline.plan
-        step = (
-            0.0 if before is None else plan.objective_usd_per_year - before.objective_usd_per_year
+    rows: list[Row] = [
+        (
+            name,
+            "; ".join(answer.settings),
+            _usd(plan),
+            plan.cost.capital_usd,
+            survived(plan.scenarios),
         )
-        rows.append(
-            (
-                name,
-                "; ".join(answer.settings) or "as the model is",
-                plan.objective_usd_per_year,
-                millions(step, sign="+") if step else "",
-                plan.cost.capital_usd,
-                survived(plan.scenarios),
-            )
-        )
-    columns = (
-        *texts("variant", "changes"),
-        *figures("a year", "against baseline", "capital", show=millions),
-        *texts("survives"),
-    )
-    return Table("Variants, M USD", columns, rows)
-
-
-def _rendered(part: str, context: Mapping[str, Any]) -> str:
-    html: str = template("explore_parts.html").render(part=part, **context)
-    return html
+        for name, answer in variants.items()
+        if (plan := answer.plan) is not None
+    ]
+    columns = texts("variant", "changes") + figures("a year", "capital", show=millions)
+    return Table("Variants, M USD", columns + texts("survives"), rows)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from pathlib import Path
 
 from planner.explore.planning import Planning
 from planner.optimization.solution.settings import SolverSettings
@@ -32,7 +33,7 @@ def main() -> None:
     """Print a line for each move."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", default="tiny")
-    plans = Planning(parser.parse_args().model, None, SolverSettings())
+    plans = Planning(parser.parse_args().model, None, SolverSettings(), Path())
     print(f"{'move':40} {'first plan':>16} {'last word':>16}   processor s (clock s)")
     for move in MOVES:
         settings = (move,) if move else ()

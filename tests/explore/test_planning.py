@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from planner.explore import planning, results, variants
+from planner.explore import planning, results
 from planner.explore.planning import Answer, Planning, reopened
 from planner.optimization.solution.settings import SolverSettings
+from planner.plan.files import write_plan
 
 
 def until(true: Callable[[], bool], seconds: float = 120.0) -> None:
@@ -32,7 +33,7 @@ def answered(plans: Planning, texts: tuple[str, ...]) -> Answer:
 
 @pytest.fixture(scope="module")
 def plans() -> Planning:
-    return Planning("tiny", None, SolverSettings())
+    return Planning("tiny", None, SolverSettings(), Path())
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +47,8 @@ def test_an_answer_is_the_plan_of_these_settings(plans: Planning, first: Answer)
     assert first.plan.verification.survives and more.plan.verification.survives
     assert more.plan.model.overrides == ("zones.*.demand_rps=*1.2",)
     assert more.plan.objective_usd_per_year > first.plan.objective_usd_per_year
-    comparison = more.against(first)
-    assert comparison is not None and comparison.purchases.capital_usd > 0
+    assert "more capital" in results.compared(more, first)
+    assert "This is the baseline." in results.compared(first, first)
     assert answered(plans, ()) is first, "what is known is not planned again"
 
 
@@ -74,7 +75,7 @@ def test_a_newer_request_stops_an_older_one(monkeypatch: pytest.MonkeyPatch) -> 
         assert settings.stop.wait(60), "nobody told it to stop"
         raise KeyboardInterrupt
 
-    plans = Planning("tiny", None, SolverSettings())
+    plans = Planning("tiny", None, SolverSettings(), Path())
     monkeypatch.setattr(planning, "optimize_and_verify", endless)
     plans.ask(("finance.discount_rate=0.1",))
     assert begun.wait(60)
@@ -88,7 +89,7 @@ def test_a_newer_request_stops_an_older_one(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_plan_of_a_round_is_shown_while_the_search_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plans, seen = Planning("tiny", None, SolverSettings()), []
+    plans, seen = Planning("tiny", None, SolverSettings(), Path()), []
     search = planning.optimize_and_verify
 
     def observed(*arguments, on_round, **others):
@@ -110,17 +111,20 @@ def test_the_plan_of_a_round_is_shown_while_the_search_goes_on(
     assert "still being looked for" not in results.summary(final, None, "tiny")
 
 
-def test_a_variant_is_kept_and_opened_again(plans: Planning, first: Answer, tmp_path: Path) -> None:
+def test_a_plan_on_disk_is_an_answer_with_its_stories(plans: Planning, tmp_path: Path) -> None:
     more = answered(plans, ("zones.*.demand_rps=*1.2",))
-    told = variants.keep("more", more, tmp_path)
-    assert "plan explore" in told[0]
-    again, notes = reopened(tmp_path / "more")
+    assert more.plan is not None
+    write_plan(more.plan, tmp_path)
+    again, notes = reopened(tmp_path)
     assert again.settings == more.settings
-    assert again.plan is not None and more.plan is not None
+    assert again.plan is not None
     assert again.plan.objective_usd_per_year == more.plan.objective_usd_per_year
     assert any("was made with" in note for note in notes)
-    assert first.loaded is not None
-    assert [name for name, _ in variants.kept_in(tmp_path, first.loaded)] == ["more"]
-    with pytest.raises(Exception, match="is there already"):
-        variants.keep("more", more, tmp_path)
-    assert results.story(again.played("region-west")).count("<polyline") >= 2
+    assert results.story(again, "region-west").count("<polyline") >= 2
+    assert results.story(again, "no-such-scenario") == ""
+
+
+def test_names_in_the_model_are_no_markup() -> None:
+    answer = Answer(("<b>=1",), problems=("<script>alert(1)</script>",))
+    shown = results.summary(answer, None, "<i>")
+    assert "<script>" not in shown and "<b>" not in shown and "<i>" not in shown

@@ -32,7 +32,7 @@ PAGE_BYTES = 5_900_000
 MOST_ROWS = 600
 #: Scenarios with their charts and stories, whatever room there is.
 MOST_TOLD = 400
-MISSING_EXTRA = "needs {0}, which is not installed: pip install 'resilience-planner[report]'"
+MISSING_EXTRA = "needs {0}, which is not installed: pip install 'resilience-planner[{1}]'"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +69,16 @@ class Material:
     notes: tuple[str, ...] = ()
 
 
-def check_extra(path: Path, modules: Sequence[str] = ("plotly", "jinja2")) -> None:
-    """Check before long work that a report can be made."""
+def check_extra(
+    path: Path, modules: Sequence[str] = ("plotly", "jinja2"), extra: str = "report"
+) -> None:
+    """Check before long work that a page can be made."""
     for module in modules:
         try:
             __import__(module)
         except ImportError as error:
-            name = {"jinja2": "Jinja2", "plotly": "Plotly"}[module]
-            raise InputError.single(str(path), MISSING_EXTRA.format(name)) from error
+            message = MISSING_EXTRA.format(module.capitalize(), extra)
+            raise InputError.single(str(path), message) from error
 
 
 def page(material: Material) -> bytes:
