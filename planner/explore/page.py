@@ -225,11 +225,11 @@ def serve(planning: Planning, port: int, say: Callable[[str], None]) -> None:
 
     def user_of(handler: Any) -> str:
         """Let in who knows the token, from the address or, once let in, from the cookie."""
-        given = handler.get_query_argument("token", "")
-        known = given or handler.get_cookie(cookie, "")
+        kept = handler.get_cookie(cookie, "")
+        known = handler.get_query_argument("token", kept)
         if not secrets.compare_digest(known.encode(), token.encode()):
             raise HTTPError(403)
-        if given:
+        if kept != token:
             handler.set_cookie(cookie, token, httponly=True, samesite="Strict")
         return "explorer"
 
