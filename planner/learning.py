@@ -20,16 +20,22 @@ from planner.infrastructure.failures import Scenario
 from planner.optimization.formulation.simulated import Gain, SimulatedCut
 from planner.optimization.solution.decisions import Decision, region_of
 from planner.simulation.verdict import BreachKey, Verdict, short_by
-from planner.survivors import Counts, Judged, OutOfTurns
+from planner.survivors import COUNTED, Counts, Judged, OutOfTurns
 
 #: Breaches of one round that cuts are worked out for, the largest first.
 MOST_BREACHES = 12
+#: How many of a purchase beyond the limits of the model are tried.
+BEYOND = 100
 #: Least share of what is short by which a purchase has to lessen it to count.
 NOTHING = 1e-6
 
 
 def learn(judged: Judged, counts: Counts, verdicts: Iterable[Verdict]) -> list[SimulatedCut]:
-    """Cuts for what a fleet is short of; none for breaches that no purchase lessens by itself."""
+    """Cuts for what a fleet is short of; none for breaches that no purchase lessens by itself.
+
+    Where none within the limits of the model lessens any, with purchases beyond these: then no plan
+    meets the cuts.
+    """
     scenarios = {scenario.name: scenario for scenario in judged.scenarios}
     breaches = [
         (amount, verdict.name, key)
@@ -39,14 +45,17 @@ def learn(judged: Judged, counts: Counts, verdicts: Iterable[Verdict]) -> list[S
         if amount > 0
     ]
     breaches.sort(reverse=True)
-    found = []
-    for amount, name, key in breaches[:MOST_BREACHES]:
-        try:
-            cut = _Tries(judged, scenarios[name], counts).cut(key, amount)
-        except OutOfTurns:
-            break
-        if cut is not None:
-            found.append(cut)
+    tries = {name: _Tries(judged, scenarios[name], counts) for _, name, _ in breaches}
+    found: list[SimulatedCut] = []
+    try:
+        for beyond in (0, BEYOND):
+            for amount, name, key in breaches[:MOST_BREACHES]:
+                cut = tries[name].cut(key, amount, beyond)
+                found += [] if cut is None else [cut]
+            if found:
+                break
+    except OutOfTurns:
+        pass
     return found
 
 
@@ -78,12 +87,14 @@ class _Tries:
     judged: Judged
     scenario: Scenario
     counts: Counts
+    beyond: int = 0
 
-    def cut(self, breach: BreachKey, amount: float) -> SimulatedCut | None:
-        """The cut of a breach; None if no purchase lessens it."""
+    def cut(self, breach: BreachKey, amount: float, beyond: int) -> SimulatedCut | None:
+        """The cut of a breach; None if no purchase, up to so many beyond limits, lessens it."""
         gains = []
+        self.beyond = beyond
         helpful = self.judged.helpful(self.counts, self.scenario)
-        places = [place for place in sorted(helpful) if self._room(place)]
+        places = [place for place in sorted(helpful) if self._room(place) > 0]
         slopes = {place: self._slope(place, 1, breach, amount) for place in places}
         if max(slopes.values(), default=0.0) <= NOTHING * amount:
             slopes = {place: self._lumpy(place, breach, amount) for place in places}
@@ -117,10 +128,11 @@ class _Tries:
 
     def _room(self, place: int) -> int:
         """How many more of a purchase may be had."""
-        key = self.judged.keys[place]
-        if key.kind in ("retired", "region"):
+        kind = self.judged.keys[place].kind
+        if kind in ("retired", "region"):
             return 0
-        return self.judged.most[place] - self.counts[place]
+        beyond = self.beyond if kind in COUNTED else 0
+        return self.judged.most[place] + beyond - self.counts[place]
 
     def _slope(self, place: int, more: int, breach: BreachKey, amount: float) -> float:
         """By how much each of so many more of a purchase lessens a breach."""

@@ -68,12 +68,9 @@ def _on_days(
     return tuple(failed)
 
 
-def joined(
-    selection: Selection, model: Model, beyond: Sequence[Verdict]
-) -> tuple[Selection, tuple[Verdict, ...]]:
-    """A selection with each failure at the hour at which it loses most, and the outcomes there."""
+def joined(selection: Selection, model: Model, beyond: Sequence[Verdict]) -> Selection:
+    """A selection with each failure at the hour at which it loses most."""
     worst: dict[str, Verdict] = {}
     for verdict in sorted(beyond, key=lambda verdict: -verdict.lost_requests):
         worst.setdefault(failure_and_hour(verdict.name)[0], verdict)
-    joining = tuple(worst.values())
-    return selection.besides(model, [verdict.name for verdict in joining]), joining
+    return selection.besides(model, [verdict.name for verdict in worst.values()])

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.simulated import SimulatedCut
-from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.diagnosis import Diagnosis
 from planner.optimization.solution.costs import CostItem, risk_of
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution
-from planner.plan.assembly import Origin, make_plan, margin_records, waived_records
+from planner.plan.assembly import Origin, make_plan, waived_records
 from planner.plan.best import best_round
 from planner.plan.records import Method, Plan, RoundRecord, Stopped
 from planner.selection import Selection
@@ -28,8 +26,6 @@ class Round:
     ----------
     number
         From 1.
-    margins
-        Margins that the programme was built with.
     programme, solution
         What was solved, and the result.
     verdicts
@@ -44,7 +40,6 @@ class Round:
     """
 
     number: int
-    margins: Mapping[str, Margin]
     programme: Programme
     solution: Solution
     items: tuple[CostItem, ...]
@@ -75,7 +70,6 @@ class Round:
             round=self.number,
             objective_usd_per_year=round(self.objective_usd_per_year, 2),
             failed=self.failed,
-            margins=margin_records(self.margins),
             waived=waived_records(self.programme.data),
             searched=self.searched,
         )
@@ -95,8 +89,6 @@ class LoopResult:
         Whether the time limit ended it.
     interrupted
         Whether somebody interrupted it.
-    margins
-        Margins with which there is no plan, where that ended it.
     selection
         Where the scenarios come from, where hours left out were simulated too.
     survivor_bound_usd
@@ -109,7 +101,6 @@ class LoopResult:
     diagnosis: Diagnosis | None = None
     timed_out: bool = False
     interrupted: bool = False
-    margins: Mapping[str, Margin] = field(default_factory=dict)
     selection: Selection | None = None
     survivor_bound_usd: float | None = None
     learned: tuple[SimulatedCut, ...] = ()

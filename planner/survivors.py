@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
+from planner.optimization.formulation.algebra import sum_of
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution.decisions import (
     Decision,
@@ -37,6 +38,8 @@ FEW_AGAIN = 200
 SOLVED_AS = 5
 #: Numbers of a purchase up to which every one is tried in exchange for another; then only some.
 FEW = 8
+#: Purchases of which there may be any number.
+COUNTED = ("cooling", "gpus", "emergency")
 
 Counts = tuple[int, ...]
 
@@ -185,6 +188,22 @@ class Judged:
         with bounded(self.base, settled(dict(zip(self.keys, counts, strict=True)))):
             return bool(run_solver(self.base.problem, self.settings).stats.has_solution)
 
+    def fullest(self) -> Counts | None:
+        """As much of everything as purchases and normal operation allow; None if nothing does."""
+        chosen, problem = variables(self.base), self.base.problem
+        cost, wanted = problem.objective, zip(self.keys, chosen.values(), self.most, strict=True)
+        problem.objective = sum_of(
+            -1.0 / most * variable
+            for key, variable, most in wanted
+            if most and key.kind != "retired"
+        )
+        try:
+            if not run_solver(problem, self.settings).stats.has_solution:
+                return None
+            return tuple(round(variable.value or 0.0) for variable in chosen.values())
+        finally:
+            problem.objective = cost
+
     def completed(self, counts: Counts) -> Counts | None:
         """A fleet with what purchases and normal operation ask for beside it; None if nothing does.
 
@@ -275,11 +294,16 @@ class Search:
         free = [
             place
             for place, key in enumerate(keys)
-            if key.kind in ("cooling", "gpus", "emergency")
+            if key.kind in COUNTED
             and self.prices[place] > 0
             and region_of(model, Decision(key.kind, key.asset)) not in closed
         ]
         return sorted(free, key=lambda place: -self.prices[place])
+
+    def least_of(self, counts: Counts) -> Counts:
+        """As few of each purchase as survives; the same where leaving some out fails."""
+        *_, fewest = counts, *self._fewer(counts)
+        return fewest if self.judged.survives(fewest) else counts
 
     def _fewer(self, counts: Counts) -> Iterator[Counts]:
         """Fleets with as few of one purchase after the other as may survive."""
@@ -347,16 +371,24 @@ class Search:
         return _with(counts, place, high)
 
     def _mended(self, counts: Counts) -> Counts | None:
-        """A fleet with what makes it survive one scenario after the other; None if nothing does."""
+        """A fleet with what makes it survive one scenario after the other; None if nothing does.
+
+        Where more of nothing does, without all of something: a hall that is hot but not shut down
+        draws requests.
+        """
         while failing := self.judged.failing(counts, self.judged.scenarios):
+            places, first = self._places(counts), failing[:1]
             helpful = self.judged.helpful(counts, failing[0])
             more = (
-                self._enough(counts, place, self.most[place], failing[:1])
-                for place in self._places(counts)
+                self._enough(counts, place, self.most[place], first)
+                for place in places
                 if place in helpful
             )
             whole = (self.judged.completed(one) for one in more if one is not None)
             found = [one for one in whole if one is not None and one != counts]
+            if not found:
+                less = (_with(counts, place, self.least[place] - counts[place]) for place in places)
+                found = [one for one in less if not self.judged.failing(one, first)]
             if not found:
                 return None
             counts = min(found, key=self.usd)
@@ -375,10 +407,21 @@ def _with(counts: Counts, place: int, more: int) -> Counts:
     return (*counts[:place], counts[place] + more, *counts[place + 1 :])
 
 
+def _started(judged: Judged, starts: Sequence[Counts]) -> Iterator[Counts]:
+    yield from starts
+    fullest = None if judged.survivors else judged.fullest()
+    if fullest is not None:
+        yield fullest
+
+
 def cheaper_fleets(judged: Judged, starts: Sequence[Counts]) -> list[dict[Decision, int]]:
-    """Purchases that survive, found below or near some fleets, the least fixed cost first."""
+    """Purchases that survive, found below or near some fleets, the least fixed cost first.
+
+    Where there are none, below as much of everything as may be had: some breaches no purchase
+    lessens without another.
+    """
     search = Search.of(judged)
-    for counts in starts:
+    for counts in _started(judged, starts):
         judged.left = MOST_SIMULATED
         with suppress(OutOfTurns):
             search.below(counts)

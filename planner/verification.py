@@ -1,30 +1,25 @@
-"""The loop: optimise, simulate, tighten, repeat, until a plan survives at every hour."""
+"""The loop: optimise, simulate, learn, repeat, until a plan survives at every hour."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from itertools import islice
 from typing import Literal
 
-from planner.below import Below
+from planner.below import Below, priced
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.margins import tighten
-from planner.optimization.decomposition.fixed import with_purchases
 from planner.optimization.decomposition.loop import decomposes, solve_in_parts
 from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.decomposition.size import check_fits
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.loosening import left_to_simulation, stricter_rows
+from planner.optimization.formulation.loosening import left_to_simulation, loosened, stricter_rows
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.simulated import SimulatedCut
-from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
 from planner.optimization.infeasibility.second_look import confirm_no_plan
 from planner.optimization.infeasibility.trials import ANY_GAP, Verified
@@ -39,22 +34,19 @@ from planner.plan.best import best_round
 from planner.rounds import LoopResult, Round
 from planner.selection import Selection
 from planner.simulation.verdict import Verdict, judge
-from planner.survivors import Judged, cheaper_fleets
+from planner.survivors import Counts, Judged, cheaper_fleets
 
-#: What is found out where there is no plan: why and what would help, only why, or nothing; then a
-#: plan that survives is enough, and no cheaper one is looked for.
+#: What is found out where there is no plan: why and what would help, only why, or nothing.
 Explain = Literal["all", "conflict", "nothing"]
 
-#: Most rounds in which a suggested change is verified.
-VERIFIED_ROUNDS = 8
 #: Least distance of a plan from the bound, as a share, from which a cheaper one is looked for.
 CLOSE_ENOUGH = 1e-3
 #: Most plans from below from which the search begins.
 MOST_TURNS = 4
+#: Most of the cheapest fleets that are tried as plans.
+MOST_TRIED = 8
 #: Most fleets found that are priced by the programme.
 MOST_PRICED = 2
-#: Most of them that are tried for these.
-MOST_TRIED = 8
 
 
 def optimize_and_verify(
@@ -67,14 +59,13 @@ def optimize_and_verify(
     progress: Callable[[str], None] = lambda _: None,
     explain: Explain = "all",
     selection: Selection | None = None,
+    learned: tuple[SimulatedCut, ...] = (),
 ) -> LoopResult:
     """Find the cheapest plan that meets the programme and survives the simulation.
 
     The programme is solved, the plan audited, and every scenario simulated on it. Where one fails,
-    or the programme has no plan, one that survives is looked for from below (`planner.below`).
-    Where none is found although the programme has plans, rounds tighten the requirements of
-    scenarios that fail (`planner.margins`), until a plan survives, none is left, nothing that can
-    be bought is short, or rounds or time are over.
+    the programme has no plan, or the plan costs more than the bound on all that survive, a cheaper
+    one that survives is looked for from below (`planner.below`).
 
     A plan that survives all scenarios is simulated at the hours of the week that these leave out.
     Of each failure that it does not survive there, the hour that loses most requests joins the
@@ -83,7 +74,7 @@ def optimize_and_verify(
     Parameters
     ----------
     rounds
-        Most rounds.
+        Most plans of a programme that are simulated; with 1 none is looked for from below.
     on_round
         Called after every round.
     start
@@ -94,6 +85,8 @@ def optimize_and_verify(
         What to find out where there is no plan.
     selection
         Where the scenarios come from; None to simulate nothing else.
+    learned
+        What the loop on a similar model has learned.
 
     Raises
     ------
@@ -102,32 +95,25 @@ def optimize_and_verify(
     SolverError
         If time ends before there is a plan or a proof that there is none.
     """
-    loop = _Loop(model, scenarios, settings, Deadline(settings), progress, explain, selection)
-    for number in range(1, rounds + 1):
-        try:
-            programme, solution = loop.optimize(number, start)
-        except SolverError:
-            if loop.rounds and loop.deadline.over:
-                return loop.cut_short()
-            if settings.stopped:
-                raise KeyboardInterrupt from None
-            raise
-        if solution.status == "infeasible":
-            if not loop.rounds:
-                loop.look_below(on_round)
-            return loop.end()
-        made = loop.simulate(number, programme, solution)
+    loop = _Loop(
+        model, scenarios, settings, Deadline(settings), progress, explain, selection, learned
+    )
+    try:
+        programme, solution = loop.optimize(start)
+    except SolverError:
+        if settings.stopped:
+            raise KeyboardInterrupt from None
+        raise
+    if solution.status != "infeasible":
+        made = loop.simulate(1, programme, solution)
         on_round(made)
-        limited = made.limited or loop.deadline.over
-        if number == 1 and made.failed and not limited and loop.look_below(on_round):
-            return loop.end()
-        done = not made.failed or not loop.tighten()
-        if made.limited or (loop.deadline.over and not done):
+        if made.limited:
             return loop.cut_short()
-        if done:
-            break
-    if not loop.rounds[-1].failed and explain != "nothing":
-        loop.look_below(on_round)
+        loop.join(made.beyond)
+    if rounds > 1:
+        loop.look_below(rounds - 1, on_round)
+    if loop.deadline.over and loop.rounds and all(made.failed for made in loop.rounds):
+        return loop.cut_short()
     return loop.end()
 
 
@@ -137,8 +123,6 @@ class _Loop:
 
     Attributes
     ----------
-    margins
-        Margins of the next round.
     stuck
         The problem without a plan, its round, and scenarios that leave none.
     parts
@@ -162,11 +146,10 @@ class _Loop:
     progress: Callable[[str], None]
     explain: Explain
     selection: Selection | None = None
+    learned: tuple[SimulatedCut, ...] = ()
     rounds: list[Round] = field(default_factory=list)
-    margins: dict[str, Margin] = field(default_factory=dict)
     stuck: tuple[ProblemData, int, tuple[str, ...]] | None = None
     at_hours: Selection | None = None
-    learned: tuple[SimulatedCut, ...] = ()
     survivor_bound_usd: float | None = None
     excluded: bool | None = None
     tried: tuple[str, ...] = ()
@@ -180,58 +163,36 @@ class _Loop:
         """Settings with the time that is left."""
         return self.deadline.settings(late=True)
 
-    def optimize(self, number: int, start: Fleet | None) -> tuple[Programme, Solution]:
-        """Solve the programme of a round."""
-        margins = dict(self.margins)
-        data = ProblemData(self.model, self.scenarios, margins)
-        if self.rounds:
-            data = self.rounds[-1].programme.data.changed(self.scenarios, margins, {})
-        programme, solution = self._solved(data, number, start)
-        if solution.status == "infeasible":
-            self.stuck = data, number, solution.conflict
-        return programme, solution
+    @property
+    def survivor(self) -> Round | None:
+        """The best plan so far, if it survives."""
+        best = best_round(self.rounds)
+        return None if best is None or best.failed else best
 
-    def _solved(
-        self, data: ProblemData, number: int, start: Fleet | None
-    ) -> tuple[Programme, Solution]:
-        if not self.rounds:
-            size = check_fits(data, self.settings)
-            if size is not None:
-                self.progress(str(size))
-        in_parts = decomposes(data, self.settings)
-        if self.rounds:
-            start = self.rounds[-1].solution.fleet if in_parts else None
-        if not self.rounds:
-            self.progress(_counted(data))
-        self.progress(f"round {number}: solving")
-        if in_parts:
-            if self.parts is None:
-                self.parts = Decomposition(data, self.settings, self.progress)
-            else:
-                self.parts.change(data)
-            return solve_in_parts(self.parts, self.left, start)
-        programme = build(data)
-        return programme, _solve(programme, self.left, start)
+    def optimize(self, start: Fleet | None) -> tuple[Programme, Solution]:
+        """Solve the programme."""
+        data = ProblemData(self.model, self.scenarios, {})
+        size = check_fits(data, self.settings)
+        if size is not None:
+            self.progress(str(size))
+        self.progress(_counted(data))
+        self.progress("round 1: solving")
+        if decomposes(data, self.settings):
+            self.parts = Decomposition(data, self.settings, self.progress)
+            programme, solution = solve_in_parts(self.parts, self.left, start)
+        else:
+            programme = build(data)
+            solution = _solve(programme, self.left, start)
+        if solution.status == "infeasible":
+            self.stuck = data, 1, solution.conflict
+        return programme, solution
 
     def simulate(self, number: int, programme: Programme, solution: Solution) -> Round:
         """Audit and price a plan, simulate every scenario on it, and record the round."""
         solution, items = billed(self.model, solution, audit(programme, solution))
-        known = (
-            made
-            for made in reversed(self.rounds)
-            if made.solution.fleet == solution.fleet
-            and made.programme.data.scenarios == self.scenarios
-        )
-        same = next(known, None)
-        verdicts = (
-            judge(self.model, solution.fleet, self.scenarios, stories=False)
-            if same is None
-            else same.verdicts
-        )
-        made = Round(number, self.margins, programme, solution, items, verdicts)
-        if same is not None:
-            made = replace(made, left_out=same.left_out, beyond=same.beyond)
-        elif not made.failed:
+        verdicts = judge(self.model, solution.fleet, self.scenarios, stories=False)
+        made = Round(number, programme, solution, items, verdicts)
+        if not made.failed:
             made = self._at_hours_left_out(made)
         self.rounds.append(made)
         return made
@@ -248,55 +209,49 @@ class _Loop:
         )
         return replace(made, left_out=left_out, beyond=beyond)
 
-    def _join(self, beyond: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
-        """Add failures at the hours at which most requests are lost; their outcomes."""
-        if self.at_hours is None or not beyond:
-            return ()
-        self.at_hours, joining = joined(self.at_hours, self.model, beyond)
-        self.scenarios = self.at_hours.scenarios
-        return joining
+    def join(self, beyond: tuple[Verdict, ...]) -> None:
+        """Add failures at the hours at which most requests are lost."""
+        if self.at_hours is not None and beyond:
+            self.at_hours = joined(self.at_hours, self.model, beyond)
+            self.scenarios = self.at_hours.scenarios
 
-    def tighten(self) -> bool:
-        """Tighten by what failed in the last round; False if no purchase can help."""
-        last, before = self.rounds[-1], self.margins
-        simulated = (*last.verdicts, *self._join(last.beyond))
-        self.margins = tighten(before, simulated)
-        return self.margins != before
-
-    def look_below(self, on_round: Callable[[Round], None]) -> bool:
+    def look_below(self, most: int, on_round: Callable[[Round], None]) -> None:
         """Bound the cost of all plans that survive, and look for one below the best so far.
 
-        Returns
-        -------
-        bool
-            Whether there is a plan that survives.
+        Parameters
+        ----------
+        most
+            Most plans from below that are simulated before the search among fleets.
         """
         before = len(self.rounds)
         try:
-            while self._look_below():
+            while self._look_below(most):
                 self.progress("looking again, with the hours at which the plan found fails")
         except (OutOfTime, SolverError):
             if not self.deadline.over:
                 raise
         if len(self.rounds) > before:
             on_round(self.rounds[-1])
-        best = best_round(self.rounds)
-        return best is not None and not best.failed
 
-    def _look_below(self) -> bool:
+    def _look_below(self, most: int) -> bool:
         """Look below once; whether hours of the week have joined since."""
         data = ProblemData(self.model, self.scenarios, {})
         if self.rounds:
             data = self.rounds[-1].programme.data.changed(self.scenarios, {}, {})
-        best = best_round(self.rounds)
-        survivor = None if best is None or best.failed else best
+        best, survivor = best_round(self.rounds), self.survivor
         if survivor is not None and not data.exact_crowds:
             return False  # normal operation asks for more than demand: that bounds no survivor
-        base = build(data.part(()))
+        base, start = build(data.part(())), None if best is None else best.solution.fleet
         judged = Judged(self.model, self.scenarios, base, self.settings, lambda: self.deadline.over)
-        below = Below(data, judged, self.deadline, self.progress, self.learned, self.parts)
-        cost = math.inf if survivor is None else survivor.solution.objective
-        bound = below.bound_usd(None if best is None else best.solution.fleet)
+
+        def below(programme: ProblemData) -> Below:
+            known = self.learned, self.parts
+            return Below(programme, judged, self.deadline, self.progress, *known, most)
+
+        loose, cost = below(loosened(data)), math.inf
+        bound = loose.bound_usd(start)
+        if survivor is not None:
+            cost = survivor.solution.objective
         if data.exact_crowds:
             self.excluded = bound is None
             self.survivor_bound_usd = None if bound is None else min(bound, cost)
@@ -308,10 +263,28 @@ class _Loop:
         starts = []
         if survivor is not None:
             starts.append(tuple(counts_of(base, survivor.solution.fleet).values()))
-        candidates = []
+        refused = self._found(data, loose, starts, bound)
+        if refused is None or not refused:
+            return refused is None
+        # Fleets that survive break rows that are not left to the simulation: plans do not.
+        strict = below(data.changed(self.scenarios, {}, stricter_rows(data)))
+        return self._found(data, strict, [], bound) is None
+
+    def _found(
+        self, data: ProblemData, below: Below, starts: list[Counts], bound: float
+    ) -> bool | None:
+        """Put the cheapest that survive on record.
+
+        Returns
+        -------
+        bool or None
+            Whether the programme forbids some that cost less; None if hours have joined.
+        """
+        judged, lowest = below.judged, None
+        candidates: Sequence[Mapping[Decision, int]] = ()
         for _ in range(MOST_TURNS):
             lowest, known = below.fleet_that_survives(), judged.survivors
-            if lowest in known:
+            if lowest is None or (candidates and lowest in known):
                 break
             self.progress("looking for cheaper plans that survive")
             candidates, starts = cheaper_fleets(judged, [lowest, *starts]), []
@@ -319,39 +292,40 @@ class _Loop:
             if self.deadline.over or not below.admit(new):
                 break
         self.learned, self.tried = below.learned, below.failing
-        for found in islice(self._priced(data, candidates), MOST_PRICED):
-            made = self._searched(*found, bound, judged.fleets)
-            if made.beyond:
-                self._join(made.beyond)
-                return True
-            enough = CLOSE_ENOUGH * abs(cost) if survivor else 0.0
-            if not made.failed and made.solution.objective < cost - enough:
-                self.rounds.append(made)
-                cost = made.solution.objective
-        return False
-
-    def _priced(
-        self, data: ProblemData, candidates: Iterable[Mapping[Decision, int]]
-    ) -> Iterator[tuple[Programme, Solution]]:
-        """Purchases as plans, without those that the loosened programme forbids.
-
-        Where the programme has no plan, of those that do without rows left to the simulation only.
-        """
-        for counts in islice(candidates, MOST_TRIED):
-            found = with_purchases(data, counts, self.deadline.settings(), self.parts)
+        if below.conflict is not None and not candidates and not self.stuck:
+            self.stuck = data.with_learned(below.learned), len(self.rounds) + 1, below.conflict
+        if lowest is not None and lowest in judged.survivors:
+            named = dict(zip(judged.keys, lowest, strict=True))
+            candidates = [*candidates[:MOST_TRIED], named]
+        settings, stuck = self.deadline.settings(), self.stuck is not None
+        left, refused = MOST_PRICED, False
+        for found in priced(data, candidates, settings, self.parts, stuck):
             if found is None:
+                refused = refused or left == MOST_PRICED
                 continue
-            if not self.stuck or all(left_to_simulation(data, key) for key in found[0].data.waived):
-                yield found
+            made, before, left = (
+                self._searched(*found, bound, judged.fleets),
+                self.survivor,
+                left - 1,
+            )
+            if made.beyond:
+                self.join(made.beyond)
+                return None
+            most = math.inf if before is None else before.solution.objective
+            if before is not None and not before.searched:
+                most *= 1 - CLOSE_ENOUGH
+            if not made.failed and made.solution.objective < most:
+                self.rounds.append(made)
+            if not left:
+                break
+        return refused
 
     def _searched(
         self, programme: Programme, solution: Solution, bound: float, fleets: int
     ) -> Round:
         """A round for purchases that a search has found, which is not on record yet."""
         number = self.rounds[-1].number + 1 if self.rounds else 1
-        before, self.margins = self.margins, {}
         made = self.simulate(number, programme, replace(solution, bound=bound))
-        self.margins = before
         self.rounds.pop()
         return replace(made, searched=max(1, fleets))
 
@@ -379,12 +353,13 @@ class _Loop:
         data, number, suspects = self.stuck
         if self.explain == "nothing":
             nothing = Diagnosis(round=number, complete=False)
-            return replace(outcome, diagnosis=nothing, margins=data.margins)
+            return replace(outcome, diagnosis=nothing)
         confirm_no_plan(data, suspects, self.left)
         tried = () if self.rounds else self.tried
         if self.excluded or tried:
             data = _still_stuck(data, tried, self.left)
-        verify, why_only = partial(_verify, self.at_hours), self.explain == "conflict"
+        verify = _Verifying(self.at_hours, self.learned)
+        why_only = self.explain == "conflict"
         diagnosis = diagnose(data, self.left, number, verify, why_only, suspects)
         diagnosis = replace(diagnosis, tried=tried, excluded=self.excluded)
         return replace(outcome, diagnosis=diagnosis)
@@ -404,38 +379,42 @@ def _still_stuck(
     return data if feasible else less
 
 
-def _verify(
-    selection: Selection | None, data: ProblemData, settings: SolverSettings
-) -> Verified | None:
-    """Run the loop on a changed problem from the beginning: its margins were those of another."""
-    if selection is not None:
-        selection = selection.of(data.model, data.scenarios)
-    try:
-        outcome = optimize_and_verify(
-            data.model,
-            data.scenarios,
-            settings,
-            VERIFIED_ROUNDS,
-            explain="nothing",
-            selection=selection,
+@dataclass
+class _Verifying:
+    """The loop on changed problems, each with what it learned on the one before."""
+
+    selection: Selection | None
+    learned: tuple[SimulatedCut, ...]
+
+    def __call__(self, data: ProblemData, settings: SolverSettings) -> Verified | None:
+        """What comes of a changed problem; None if it has no plan."""
+        selection = self.selection
+        if selection is not None:
+            selection = selection.of(data.model, data.scenarios)
+        names = {scenario.name for scenario in data.scenarios}
+        known = tuple(cut for cut in self.learned if cut.scenario in names)
+        try:
+            outcome = optimize_and_verify(
+                data.model, data.scenarios, settings,
+                explain="nothing", selection=selection, learned=known,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            raise OutOfTime from None
+        if outcome.stopped:
+            raise OutOfTime
+        self.learned, best = outcome.learned, outcome.best
+        if best is None:
+            return None
+        chosen = data if outcome.selection is None else outcome.selection
+        return Verified(
+            best.solution.objective,
+            sum(item.capital_usd for item in best.items),
+            best.failed,
+            outcome.learned if outcome.diagnosis else (),
+            (best.programme, best.solution),
+            best.left_out,
+            frozenset(scenario.name for scenario in chosen.scenarios),
         )
-    except KeyboardInterrupt:
-        raise OutOfTime from None
-    best = outcome.best
-    if outcome.stopped:
-        raise OutOfTime
-    if best is None:
-        return None
-    chosen = data if outcome.selection is None else outcome.selection
-    return Verified(
-        best.solution.objective,
-        sum(item.capital_usd for item in best.items),
-        best.failed,
-        outcome.margins,
-        (best.programme, best.solution),
-        best.left_out,
-        frozenset(scenario.name for scenario in chosen.scenarios),
-    )
 
 
 def _counted(data: ProblemData) -> str:

@@ -12,23 +12,27 @@ a direction the cheapest is taken, so that an alternative does not buy what it d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from planner.amounts import percent
+from planner.below import Below, priced
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.margins import tighten
 from planner.optimization.decomposition.furthest import furthest_in_parts
-from planner.optimization.decomposition.loop import decomposes, solve_in_parts
+from planner.optimization.decomposition.loop import decomposes
 from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.algebra import Expression, sum_of
 from planner.optimization.formulation.build import build
+from planner.optimization.formulation.loosening import stricter_rows
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.purchases import capital_usd
+from planner.optimization.formulation.simulated import SimulatedCut
 from planner.optimization.solution.audit import audit
+from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.decisions import Decision, counts, prices, region_of, variables
 from planner.optimization.solution.operation import billed
 from planner.optimization.solution.settings import SolverSettings
@@ -36,6 +40,7 @@ from planner.optimization.solution.solving import Solution, solve
 from planner.other_hours import at_other_hours, joined
 from planner.selection import Selection
 from planner.simulation.verdict import Verdict, judge
+from planner.survivors import Judged, Search
 
 #: Costs in added rows are in millions: solvers keep rows to 1e-6 of whatever unit they are in.
 MILLION = 1e6
@@ -43,8 +48,10 @@ MILLION = 1e6
 DIRECTION_GAP = 0.01
 #: Share by which the cheapest plan may fall short of the furthest.
 SLACK = 1e-3
-#: Rounds in which an alternative that fails in simulation is repaired.
-REPAIRS = 3
+#: Most times that a plan dearer than allowed, or failing at other hours, is looked for again.
+AGAIN = 3
+#: Share of the cost limit that is rounding.
+ROUNDING = 1e-6
 #: Smallest difference of two plans that are both shown.
 LEAST_DIFFERENCE = 1e-3
 
@@ -88,7 +95,7 @@ class Alternative:
     beyond
         Outcomes of those among them that it does not survive.
     repairs
-        Rounds of tightening that it took to survive.
+        Plans that failed before it.
     """
 
     name: str
@@ -117,13 +124,15 @@ class CheapestPlan:
     Parameters
     ----------
     data
-        Model, scenarios and margins of its last round.
+        Model and scenarios of its last round.
     cost_usd
         Cost per year.
     prices
         Yearly price of one of each.
     selection
         Where the scenarios come from; None to simulate nothing at the hours that it leaves out.
+    learned
+        What was learned from plans that failed.
     """
 
     data: ProblemData
@@ -131,14 +140,19 @@ class CheapestPlan:
     bought: Mapping[Decision, int]
     prices: Mapping[Decision, float]
     selection: Selection | None = None
+    learned: tuple[SimulatedCut, ...] = ()
 
     @classmethod
     def of(
-        cls, programme: Programme, solution: Solution, selection: Selection | None = None
+        cls,
+        programme: Programme,
+        solution: Solution,
+        selection: Selection | None = None,
+        learned: tuple[SimulatedCut, ...] = (),
     ) -> CheapestPlan:
         """The cheapest plan of a solved programme."""
-        bought = counts(programme, solution.values)
-        return cls(programme.data, solution.objective, bought, prices(programme), selection)
+        bought, usd = counts(programme, solution.values), prices(programme)
+        return cls(programme.data, solution.objective, bought, usd, selection, learned)
 
     def changes(self, bought: Mapping[Decision, int]) -> dict[Decision, int]:
         """Differences of other purchases from these; positive where there are more."""
@@ -172,12 +186,12 @@ def alternatives(
         Alternatives kept for each slack.
     """
     found: list[Alternative] = []
-    question = _question(optimum.data, settings)
+    search = _Search(optimum, settings)
     for slack in slacks:
         candidates = []
         for direction in directions(optimum):
             progress(f"within {percent(slack)}: {direction.name}")
-            candidate = _alternative(optimum, question, direction, slack, settings)
+            candidate = search.alternative(direction, slack)
             if candidate is not None:
                 candidates.append(candidate)
             if settings.stopped:
@@ -225,107 +239,123 @@ def _all_of(optimum: CheapestPlan, keys: Sequence[Decision], name: str) -> list[
     return [key for key in optimum.prices if _kind(model, key) == kind]
 
 
-Question = Programme | Decomposition
+@dataclass
+class _Search:
+    """Alternatives that survive, looked for from below as the cheapest plan is.
 
-
-def _question(data: ProblemData, settings: SolverSettings) -> Question:
-    """The whole programme, or the same in parts with its first cuts; directions change copies."""
-    if not decomposes(data, settings):
-        return build(data)
-    parts = Decomposition(data, settings)
-    solve_in_parts(parts, settings)
-    return parts
-
-
-def _tightened(question: Question, data: ProblemData) -> Question:
-    return build(data) if isinstance(question, Programme) else question.branch(data)
-
-
-def _alternative(
-    optimum: CheapestPlan,
-    question: Question,
-    direction: Direction,
-    slack: float,
-    settings: SolverSettings,
-) -> Alternative | None:
-    """The plan of a direction, simulated, and tightened a few times where it fails.
-
-    None if it is the cheapest plan again, or time ends before there is one.
+    All directions have the blocks of one programme, and learn from what others were short of.
     """
-    selection, fewest = optimum.selection, None
-    for repairs in range(REPAIRS + 1):
-        try:
-            solved = _furthest(question, optimum.cost_usd * (1 + slack), direction, settings)
-        except SolverError:
-            return fewest
-        if solved is None:
-            return fewest
-        candidate = _simulated(optimum, direction.name, slack, repairs, solved, selection)
-        if candidate.difference < LEAST_DIFFERENCE:
-            return fewest
-        if fewest is None or len(candidate.failed) < len(fewest.failed):
-            fewest = candidate
-        data, joining = question.data, tuple[Verdict, ...]()
-        if selection is not None and candidate.beyond:
-            selection, joining = joined(selection, data.model, candidate.beyond)
-        tighter = tighten(data.margins, (*candidate.verdicts, *joining))
-        if not candidate.failed or (tighter == data.margins and not joining):
-            return fewest
-        scenarios = data.scenarios if selection is None else selection.scenarios
-        question = _tightened(question, data.changed(scenarios, tighter, data.waived))
-    return fewest
 
+    optimum: CheapestPlan
+    settings: SolverSettings
+    data: ProblemData = field(init=False)
+    below: Below = field(init=False)
+    parts: Decomposition | None = field(init=False)
+    selection: Selection | None = field(init=False)
 
-def _simulated(
-    optimum: CheapestPlan,
-    name: str,
-    slack: float,
-    repairs: int,
-    solved: tuple[Programme, Solution],
-    selection: Selection | None,
-) -> Alternative:
-    """A plan, audited, priced, and simulated at its scenarios, then at the hours left out."""
-    programme, data = solved[0], solved[0].data
-    solution, items = billed(data.model, solved[1], audit(*solved))
-    changes = optimum.changes(counts(programme, solution.values))
-    verdicts = judge(data.model, solution.fleet, data.scenarios, stories=False)
-    fails = any(verdict.fails for verdict in verdicts)
-    left_out, beyond = at_other_hours(None if fails else selection, data.model, solution.fleet)
-    return Alternative(
-        name=name,
-        slack=slack,
-        cost_usd=solution.objective,
-        capital_usd=sum(item.capital_usd for item in items),
-        difference=optimum.distance(changes, {}),
-        changes=changes,
-        fleet=solution.fleet,
-        verdicts=verdicts,
-        repairs=repairs,
-        left_out=left_out,
-        beyond=beyond,
-    )
+    def __post_init__(self) -> None:
+        self.selection = self.optimum.selection
+        self._begin(self.optimum.data.scenarios, self.optimum.learned)
+
+    def _begin(self, scenarios: tuple[Scenario, ...], learned: tuple[SimulatedCut, ...]) -> None:
+        self.data = data = self.optimum.data.changed(scenarios, {}, {})
+        plans = data.changed(scenarios, {}, stricter_rows(data))
+        base = build(data.part(()))
+        judged = Judged(data.model, scenarios, base, self.settings, lambda: self.settings.stopped)
+        # A time limit is that of one solve.
+        deadline = Deadline(replace(self.settings, time_limit_seconds=None))
+        self.below = Below(plans, judged, deadline, lambda _: None, learned)
+        self.parts = Decomposition(data, self.settings) if decomposes(data, self.settings) else None
+        if self.parts is not None:
+            self.parts.lay_out(deadline)
+
+    def alternative(self, direction: Direction, slack: float) -> Alternative | None:
+        """The plan of a direction; None if it is the cheapest again, or there is none in time.
+
+        Rows that are stricter than the standard are left to the simulation.
+        """
+        most = self.optimum.cost_usd * (1 + slack)
+        limit, candidate, failed = most, None, 0
+        for _ in range(AGAIN):
+            below = self.below
+            below.solve = partial(_furthest, direction, limit, self.settings)
+            try:
+                bought = below.fleet_that_survives()
+            except SolverError:
+                return candidate
+            if bought is None:
+                return candidate
+            failed += below.plans - 1
+            fleets = (
+                [bought] if below.failing else [Search.of(below.judged).least_of(bought), bought]
+            )
+            named = [dict(zip(below.judged.keys, counts, strict=True)) for counts in fleets]
+            solved = next(filter(None, priced(self.data, named, self.settings, self.parts)), None)
+            if solved is not None:
+                candidate = self._simulated(direction.name, slack, failed, solved)
+            if candidate is None or candidate.difference < LEAST_DIFFERENCE:
+                return None
+            over = candidate.cost_usd - most
+            if over > ROUNDING * most:
+                limit, candidate = limit - over, None
+            elif candidate.beyond and self.selection is not None:
+                self.selection = joined(self.selection, self.data.model, candidate.beyond)
+                self._begin(self.selection.scenarios, below.learned)
+            else:
+                break
+        return candidate
+
+    def _simulated(
+        self, name: str, slack: float, repairs: int, solved: tuple[Programme, Solution]
+    ) -> Alternative:
+        """A plan, audited, priced, and simulated at its scenarios, then at the hours left out."""
+        programme, data, optimum = solved[0], solved[0].data, self.optimum
+        solution, items = billed(data.model, solved[1], audit(*solved))
+        changes = optimum.changes(counts(programme, solution.values))
+        verdicts = judge(data.model, solution.fleet, data.scenarios, stories=False)
+        fails = any(verdict.fails for verdict in verdicts)
+        hours = None if fails else self.selection
+        left_out, beyond = at_other_hours(hours, data.model, solution.fleet)
+        return Alternative(
+            name=name,
+            slack=slack,
+            cost_usd=solution.objective,
+            capital_usd=sum(item.capital_usd for item in items),
+            difference=optimum.distance(changes, {}),
+            changes=changes,
+            fleet=solution.fleet,
+            verdicts=verdicts,
+            repairs=repairs,
+            left_out=left_out,
+            beyond=beyond,
+        )
 
 
 def _furthest(
-    question: Question, most_usd: float, direction: Direction, settings: SolverSettings
-) -> tuple[Programme, Solution] | None:
+    direction: Direction,
+    most_usd: float,
+    given: SolverSettings,
+    question: Programme | Decomposition,
+    settings: SolverSettings,
+    _: Fleet | None,
+) -> Solution:
     """Of the plans within a cost limit that go furthest in a direction the cheapest."""
+    settings = replace(settings, time_limit_seconds=given.time_limit_seconds)
     gap = max(settings.gap, DIRECTION_GAP)
     if isinstance(question, Decomposition):
         way = partial(_expression, direction=direction)
         return furthest_in_parts(question, way, most_usd, settings, _allowed, gap)
-    programme = question.copied()
+    programme = question
     cost = programme.problem.objective
     objective = _expression(programme, direction)
     programme.problem.add((1 / MILLION) * cost <= most_usd / MILLION, "most_cost")
     programme.problem.objective = objective
     first = solve(programme, replace(settings, gap=gap))
     if first.status == "infeasible":
-        return None
+        return first
     programme.problem.add(objective <= _allowed(first.objective), "direction")
     programme.problem.objective = cost
-    second = solve(programme, settings)
-    return None if second.status == "infeasible" else (programme, second)
+    return solve(programme, settings)
 
 
 def _allowed(least: float) -> float:

@@ -275,7 +275,7 @@ def _survivor(
     left_out, beyond = at_other_hours(hours, model, fleet)
     programme, solution = priced
     solution, items = billed(model, solution, audit(programme, solution))
-    made = Round(1, {}, programme, solution, items, verdicts, left_out, beyond)
+    made = Round(1, programme, solution, items, verdicts, left_out, beyond)
     return None if made.failed else made
 
 
@@ -336,7 +336,7 @@ def _failure(outcome: LoopResult) -> str:
     if outcome.stopped is not None:
         return f"{outcome.stopped} before a plan that survives"
     if outcome.diagnosis is not None:
-        return "no plan meets the margins that the simulation asks for"
+        return "no plan makes up for what was short in simulation"
     judged = (*outcome.best.verdicts, *outcome.best.beyond)
     failing = next(verdict for verdict in judged if verdict.fails)
     return f"{failing.name}: {failing.first_breach}"

@@ -174,7 +174,7 @@ def optimize(
     settings
         Solver, optimality gap at which a plan counts as proven, time for all rounds together.
     rounds
-        Most rounds of optimising and simulating.
+        Most plans that are simulated to learn from; with 1 the first plan is all.
     start
         Earlier plan, from which the search starts.
     progress

@@ -61,9 +61,9 @@ class Alternatives(Shown):
 
 
 def _cheapest(optimum: Optimum) -> CheapestPlan:
-    best = optimum.outcome.best
+    outcome, best = optimum.outcome, optimum.outcome.best
     assert best is not None, "an Optimum has a plan"
-    return CheapestPlan.of(best.programme, best.solution, optimum.outcome.selection)
+    return CheapestPlan.of(best.programme, best.solution, outcome.selection, outcome.learned)
 
 
 def alternatives(

@@ -72,7 +72,7 @@ def command(
     """Find plans for MODEL that cost little more than the cheapest and differ most from it.
 
     Each has as little as possible of one thing: a kind of purchase, a region, capital. All are
-    audited and simulated; one that fails is tightened, or shown as failing.
+    audited and simulated: plans that survive, or that fail in the fewest scenarios.
     """
     from planner.analysis.alternatives import CheapestPlan, alternatives
     from planner.commands.interruption import interruptible
@@ -97,7 +97,7 @@ def command(
             show_infeasible(outcome, output.as_json)
             return EXIT_INFEASIBLE
         output.say(f"cheapest plan: {money(best.solution.objective, 3)} a year")
-        optimum = CheapestPlan.of(best.programme, best.solution, outcome.selection)
+        optimum = CheapestPlan.of(best.programme, best.solution, outcome.selection, outcome.learned)
         slacks = [percent / 100 for percent in sorted(set(within))]
         found = alternatives(optimum, slacks, most, settings, output.say)
     if file is not None:

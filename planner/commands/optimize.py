@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     default=12,
     show_default=True,
     type=click.IntRange(1, 100),
-    help="Most rounds of optimising and simulating.",
+    help="Most plans simulated to learn from; 1: the first only.",
 )
 @checkpoint_options
 @output_options

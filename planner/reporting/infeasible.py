@@ -16,7 +16,6 @@ from planner.optimization.infeasibility.diagnosis import (
     alone_title,
     conflict_title,
     excluded_lines,
-    margin_lines,
     relaxation_line,
     tried_line,
 )
@@ -62,7 +61,6 @@ def diagnosis_data(diagnosis: Diagnosis) -> dict[str, Any]:
         "round": diagnosis.round,
         "conflict": diagnosis.conflict,
         "irreducible": diagnosis.irreducible,
-        "margins": diagnosis.margins,
         "tried": diagnosis.tried,
         "excluded": diagnosis.excluded,
         "relaxations": [_set_data(found) for found in diagnosis.sets],
@@ -114,12 +112,6 @@ def show_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
         say(console, tried_line(diagnosis))
     for line in excluded_lines(diagnosis):
         say(console, line)
-    margins = margin_lines(diagnosis)
-    if margins:
-        console.print()
-        say(console, f"The {margins[0]}")
-        for line in margins[1:]:
-            say(console, line, lead="  - ")
     _show_sets(console, diagnosis)
     shown = {missed.text for missed in diagnosis.hopeless}
     if not {missed.text for missed in diagnosis.shortfalls} <= shown:

@@ -53,7 +53,7 @@ def show_plan(plan: Plan, model: Model, outcome: LoopResult, as_json: bool) -> N
     _show_proof(console, plan)
     _show_verification(console, plan)
     if outcome.diagnosis is not None:
-        heading(console, "No plan meets the margins that the simulation asks for:", "bold red")
+        heading(console, "No plan makes up for what was short in simulation:", "bold red")
         for line in outcome.diagnosis.lines():
             say(console, line, lead="  ")
     if outcome.stopped:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from planner.analysis.alternatives import (
     CheapestPlan,
     _expression,
     _furthest,
-    _question,
     alternatives,
     directions,
 )
@@ -34,9 +33,11 @@ from planner.analysis.what_if import settle
 from planner.errors import InputError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
+from planner.optimization.decomposition.loop import solve_in_parts
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.build import build
-from planner.optimization.solution.audit import audit
-from planner.optimization.solution.decisions import Decision, counts_of
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.solution.decisions import Decision, counts_of, variables
 from planner.reporting.alternatives import write_table
 from planner.rounds import LoopResult
 from planner.scenarios.generators import all_scenarios
@@ -252,23 +253,25 @@ def found(optimum: CheapestPlan, request: pytest.FixtureRequest) -> tuple[Altern
 
 
 def test_directions_go_as_far_in_parts(optimum: CheapestPlan) -> None:
-    in_parts, whole = (
-        {
-            direction.name: _furthest(
-                _question(optimum.data, solver), 1.1 * optimum.cost_usd, direction, solver
-            )
-            for direction in directions(optimum)
-        }
-        for solver in (replace(EXACT, method="decomposed"), EXACT)
-    )
+    settings = replace(EXACT, method="decomposed")
+    parts = Decomposition(optimum.data, settings)
+    solve_in_parts(parts, settings)
     for direction in directions(optimum):
-        (programme, solution), (other, found) = whole[direction.name], in_parts[direction.name]
-        audit(other, found)
-        far = _expression(programme, direction).at(solution.values)
-        as_far = _expression(other, direction).at(found.values)
-        assert as_far == pytest.approx(far, rel=0.02, abs=1e-3)
-        if as_far == pytest.approx(far, rel=1e-9, abs=1e-9):
-            assert found.objective == pytest.approx(solution.objective, rel=1e-5)
+        far = partial(_furthest, direction, 1.1 * optimum.cost_usd, EXACT)
+        whole, in_parts = build(optimum.data), far(parts, settings, None)
+        found = far(whole, EXACT, None)
+        at = _expression(whole, direction).at(found.values)
+        as_far = _expression(whole, direction).at(
+            found.values | counts_as_values(whole, in_parts.fleet)
+        )
+        assert as_far == pytest.approx(at, rel=0.02, abs=1e-3)
+        if as_far == pytest.approx(at, rel=1e-9, abs=1e-9):
+            assert in_parts.objective == pytest.approx(found.objective, rel=1e-5)
+
+
+def counts_as_values(programme: Programme, fleet: Fleet) -> dict[str, float]:
+    bought = counts_of(programme, fleet)
+    return {x.name: float(bought[key]) for key, x in variables(programme).items()}
 
 
 class TestAlternatives:

@@ -42,7 +42,7 @@ def diagnosed_once(
     if settings.time_limit_seconds is not None:
         return diagnose(data, settings, number, verify, conflict_only, suspects)
     key = pickle.dumps(
-        (data.model, data.scenarios, dict(data.margins), settings.gap, number, conflict_only)
+        (data.model, data.scenarios, data.learned, settings.gap, number, conflict_only)
     )
     if key not in DIAGNOSED:
         DIAGNOSED[key] = diagnose(data, settings, number, verify, conflict_only, suspects)
@@ -118,7 +118,6 @@ def test_json_holds_the_whole_diagnosis(
     assert found["complete"] is True
     assert found["irreducible"] is True
     assert found["round"] == 1
-    assert found["margins"] == []
     assert {"kind", "family", "subject", "scenario", "text"} <= set(found["conflict"][0])
     names = [relaxation["name"] for relaxation in found["relaxations"]]
     assert names[:3] == ["mixture", "limits", "requirements"]

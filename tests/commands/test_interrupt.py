@@ -25,7 +25,6 @@ from planner.commands.interruption import all_interrupts, interruptible
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
-from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import solve
 from planner.optimization.solution.watching import THREAD, Watch
@@ -223,52 +222,25 @@ def test_a_solver_stopped_before_its_start_has_no_solution(
     assert capfd.readouterr() == ("", "")
 
 
-class TestBetweenRounds:
-    @pytest.fixture(autouse=True)
-    def never_survives(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A simulation in which something fails in every round, and margins that grow."""
-        verdict = SimpleNamespace(name="surge", fails=True, status="fails", breaches=())
-        monkeypatch.setattr(planner.verification, "judge", lambda *_, **__: (verdict,))
-        monkeypatch.setattr(
-            "planner.verification.tighten",
-            lambda margins, *_: {"surge": Margin(demand=0.001 * (1 + len(margins)))},
-        )
+def test_an_interrupt_after_the_first_plan_keeps_it(
+    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan that fails, and nothing from below any more."""
+    verdict = SimpleNamespace(name="surge", fails=True, status="fails", breaches=())
+    monkeypatch.setattr(planner.verification, "judge", lambda *_, **__: (verdict,))
+    stop = threading.Event()
 
-    @pytest.mark.parametrize("number", [1, 2])
-    def test_an_interrupt_between_rounds_keeps_the_rounds_so_far(
-        self, tiny: LoadedModel, number: int
-    ) -> None:
-        stop = threading.Event()
+    outcome = optimize_and_verify(
+        tiny.model,
+        all_scenarios(tiny.model),
+        SolverSettings(stop=stop),
+        on_round=lambda _: stop.set(),
+    )
 
-        outcome = optimize_and_verify(
-            tiny.model,
-            all_scenarios(tiny.model),
-            SolverSettings(stop=stop),
-            on_round=lambda one: stop.set() if one.number == number else None,
-        )
-
-        assert len(outcome.rounds) == number
-        assert outcome.stopped == "interrupted"
-        assert outcome.interrupted
-        assert not outcome.timed_out
-
-    def test_a_round_interrupted_before_its_plan_keeps_the_earlier_rounds(
-        self, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        stop, real = threading.Event(), planner.verification.build
-
-        def build(case):
-            if case.margins:
-                stop.set()
-            return real(case)
-
-        monkeypatch.setattr(planner.verification, "build", build)
-        outcome = optimize_and_verify(
-            tiny.model, all_scenarios(tiny.model), SolverSettings(stop=stop)
-        )
-
-        assert len(outcome.rounds) == 1
-        assert outcome.stopped == "interrupted"
+    assert len(outcome.rounds) == 1
+    assert outcome.stopped == "interrupted"
+    assert outcome.interrupted
+    assert not outcome.timed_out
 
 
 def test_a_signal_during_simulation_keeps_a_surviving_plan(

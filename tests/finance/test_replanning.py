@@ -25,7 +25,7 @@ from planner.infrastructure.failures import FamilyTerms, Scenario
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
-from planner.optimization.formulation.stages import Margin
+from planner.optimization.formulation.simulated import Gain, SimulatedCut
 from planner.optimization.solution.costs import cost_items
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import solve
@@ -194,19 +194,20 @@ def test_a_plan_not_proven_is_searched_anew_first(by_money: LoadedModel, money_p
     assert replan(by_money, money_plan, (), EXACT) == ()
 
 
-def test_margins_that_the_simulation_does_not_need_are_no_reason_to_replan(
+def test_a_search_that_ends_dearer_is_no_reason_to_replan(
     tiny: LoadedModel, tiny_plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A search that ends with margins too wide finds a dearer plan; the old one still does."""
+    """A search that asks for too much finds a dearer plan; the old one still does."""
 
     def cautious(
         model: Model, scenarios: tuple[Scenario, ...], *_: object, **__: object
     ) -> LoopResult:
-        programme = build(ProblemData(model, scenarios, {"region-west": Margin(demand=0.2)}))
+        cut = SimulatedCut("surge", "served", "all", 0.1, (Gain("emergency", "cloud", 70, 1.0),))
+        programme = build(ProblemData(model, scenarios, {}, learned=(cut,)))
         solution = solve(programme, EXACT)
         verdicts = judge(model, solution.fleet, scenarios, stories=False)
         items = cost_items(programme, solution)
-        return LoopResult((Round(1, programme.data.margins, programme, solution, items, verdicts),))
+        return LoopResult((Round(1, programme, solution, items, verdicts),))
 
     monkeypatch.setattr(replanning, "optimize_and_verify", cautious)
     value = Input("outage value", "outage_value", "factor", 1.0, 1.001, "")

@@ -19,7 +19,7 @@ from planner.optimization.formulation.algebra import Variable
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.formulation.stages import Margin
+from planner.optimization.formulation.simulated import Gain, SimulatedCut
 from planner.optimization.infeasibility import relaxable_values
 from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
 from planner.optimization.infeasibility.elastic import round_up, size
@@ -531,7 +531,7 @@ def test_amounts_are_rounded_up_to_three_digits(amount: float, rounded: float) -
     assert round_up(amount) == pytest.approx(rounded)
 
 
-# ------------------------------------------------------------------------------- families, margins
+# ----------------------------------------------------------------------------- families, simulation
 
 
 def test_rows_without_a_model_value_get_a_plain_slack(
@@ -599,28 +599,29 @@ def test_an_entry_that_a_family_has_too_is_left_out_by_name(tmp_path: Path) -> N
     assert way.options == ("--except plant-east-chillers",)
 
 
-MARGIN_TEXT = """
+SHORT_TEXT = """
 clusters: {east-gpus: {max_gpus: 1200}}
 offers: {cloud: {available_gpus: 0}}
 """
 
 
-def test_margins_of_the_conflict_are_named(tmp_path: Path) -> None:
-    model = load_model(written(tmp_path, planted("", MARGIN_TEXT, [], []))).model
+def test_what_was_short_in_simulation_is_part_of_the_conflict(tmp_path: Path) -> None:
+    """More GPUs than may be had would make up for it, or a standard that asks for less."""
+    model = load_model(written(tmp_path, planted("", SHORT_TEXT, [], []))).model
     assert solved(model)[1].status == "optimal"
-    margins = {"region-west": Margin(demand=0.2), "surge": Margin(late_minutes=3.0)}
-    programme = build(ProblemData(model, all_scenarios(model), margins))
+    gain = Gain("gpus", "east-gpus", 8, 0.5)
+    cut = SimulatedCut("region-west", "served", "all", 0.02, (gain,))
+    data = ProblemData(model, all_scenarios(model), {}, learned=(cut,))
 
-    diagnosis = diagnose(programme.data, EXACT, round_number=3)
+    diagnosis = diagnose(data, EXACT, round_number=2)
 
-    assert [line.scenario for line in diagnosis.margins] == ["region-west"]
     text = "\n".join(diagnosis.lines())
-    assert "region-west: 20.0 % more demand" in text
-    assert "the first 2 rounds" in text
-    assert diagnosis.sets
-    for way in diagnosis.sets:
-        changed = load_model(tmp_path / "model.yaml", way.overrides).model
-        assert _status(ProblemData(changed, all_scenarios(changed), margins)) == "optimal"
+    assert "make up for what all tiers together were short of in simulation" in text
+    changed = {change.path: change for way in diagnosis.sets for change in way.relaxations}
+    assert changed["clusters.east-gpus.max_gpus"].value == 1400
+    assert any(path.endswith(".least_served") for path in changed)
+    raised = load_model(tmp_path / "model.yaml", ("clusters.east-gpus.max_gpus=1400",)).model
+    assert _status(replace(data, model=raised)) == "optimal"
 
 
 def _status(data: ProblemData) -> str:

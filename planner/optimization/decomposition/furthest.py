@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from planner.errors import SolverError
 from planner.optimization.decomposition.loop import Loop, solve_in_parts
 from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.algebra import Expression
@@ -24,15 +25,15 @@ Direction = Callable[[Programme], Expression]
 class _Furthest(Loop):
     """The least of something within a cost limit: a master after the other, with more cuts."""
 
-    def within(self, direction: Direction, most_usd: float, gap: float) -> Solution | None:
-        """The first purchases of a master that keep the limit; None if there are none.
+    def within(self, direction: Direction, most_usd: float, gap: float) -> Solution:
+        """The first purchases of a master that keep the limit.
 
         Each master asks for no more than the whole programme, so no plan goes further.
 
         Raises
         ------
         SolverError
-            If time ends before, or the solver fails.
+            If time ends before, the solver fails, or no master keeps the limit.
         """
         self._prepare()
         for _ in range(MOST_TRIES):
@@ -42,12 +43,12 @@ class _Furthest(Loop):
             problem.objective = direction(programme)
             solution = solve(programme, self.deadline.settings(gap))
             if solution.status == "infeasible":
-                return None
+                return solution
             usd, found = self._evaluated(self.blocks)
             if usd <= most_usd * (1 + ROUNDING):
                 return solution
             self._enlarge(self._missing(found))
-        return None
+        raise SolverError("no purchases found that keep the limit of cost")
 
 
 def furthest_in_parts(
@@ -57,8 +58,8 @@ def furthest_in_parts(
     settings: SolverSettings,
     allowed: Callable[[float], float],
     gap: float,
-) -> tuple[Programme, Solution] | None:
-    """The cheapest of the plans that go furthest in a direction; None if there is none.
+) -> Solution:
+    """The cheapest of the plans that go furthest in a direction.
 
     Parameters
     ----------
@@ -74,15 +75,14 @@ def furthest_in_parts(
     Raises
     ------
     SolverError
-        If time ends before, or the solver fails.
+        If time ends before, the solver fails, or no master keeps the limit.
     """
     first = _Furthest(parts.branch(parts.data), settings).within(direction, most_usd, gap)
-    if first is None:
-        return None
+    if first.status == "infeasible":
+        return first
     second, most = parts.branch(parts.data), allowed(first.objective)
     second.relax(lambda base: _add(base, direction, most))
-    programme, solution = solve_in_parts(second, settings, first.fleet)
-    return None if solution.status == "infeasible" else (programme, solution)
+    return solve_in_parts(second, settings, first.fleet)[1]
 
 
 def _add(base: Programme, direction: Direction, most: float) -> None:

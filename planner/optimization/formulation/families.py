@@ -87,7 +87,7 @@ class Family(StrEnum):
     EMERGENCY_BUDGET = "emergency_budget", "limit", "USD"
 
     # Simulation of earlier plans
-    SIMULATED_CUT = "simulated_cut"
+    SIMULATED_CUT = "simulated_cut", "requirement", "share"
 
     # Risk measure
     SCENARIO_COST = "scenario_cost"

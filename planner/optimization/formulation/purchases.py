@@ -475,8 +475,8 @@ def simulated_cuts(programme: Programme, first: int = 0) -> None:
     """
     for number, cut in enumerate(programme.data.learned[first:], first):
         terms = (gain.share * (_net(programme, gain) - gain.bought) for gain in cut.gains)
-        row = sum_of(terms) >= 1
-        programme.define(row, Family.SIMULATED_CUT, cut.scenario, cut.subject, str(number))
+        row = Row(Family.SIMULATED_CUT, cut.subject, cut.scenario, cut.short)
+        programme.require(sum_of(terms) >= 1, row, cut.scenario, cut.subject, str(number))
 
 
 def _net(programme: Programme, gain: Gain) -> Expression:

@@ -9,16 +9,15 @@ set is reported once the programme of the changed model has a plan.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from planner.amounts import listed, percent
+from planner.amounts import listed
 from planner.errors import SolverError
 from planner.optimization.decomposition.loop import decomposes
 from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.families import STRICTER
 from planner.optimization.formulation.problem import ProblemData
-from planner.optimization.formulation.stages import NO_MARGIN
 from planner.optimization.infeasibility.conflict import Conflict, can_hold, find_conflict
 from planner.optimization.infeasibility.elastic import (
     ELASTIC_GAP,
@@ -76,39 +75,6 @@ class Demand:
 
 
 @dataclass(frozen=True)
-class TightenedScenario:
-    """A scenario of the conflict with margins that the simulation added.
-
-    Parameters
-    ----------
-    demand, heat, late_minutes, services, spend
-        Margins: shares of demand, heat, demand on services and emergency spend, and minutes by
-        which supply is later.
-    """
-
-    scenario: str
-    demand: float
-    heat: float
-    late_minutes: float
-    services: float = 0.0
-    spend: float = 0.0
-
-    def __str__(self) -> str:
-        parts = []
-        if self.demand:
-            parts.append(f"{percent(self.demand)} more demand")
-        if self.heat:
-            parts.append(f"{percent(self.heat)} more heat")
-        if self.late_minutes:
-            parts.append(f"supply {self.late_minutes:g} min later")
-        if self.services:
-            parts.append(f"{percent(self.services)} more through services")
-        if self.spend:
-            parts.append(f"{percent(self.spend)} more emergency spend")
-        return f"{self.scenario}: {', '.join(parts)}"
-
-
-@dataclass(frozen=True)
 class Diagnosis:
     """Why there is no plan.
 
@@ -145,7 +111,6 @@ class Diagnosis:
     alone: tuple[MissedRequirement, ...] = ()
     shortfalls: tuple[MissedRequirement, ...] = ()
     hopeless: tuple[MissedRequirement, ...] = ()
-    margins: tuple[TightenedScenario, ...] = ()
     round: int = 1
     complete: bool = True
     tried: tuple[str, ...] = ()
@@ -166,7 +131,6 @@ class Diagnosis:
         text += excluded_lines(self)
         if self.alone:
             text += [alone_title(self), *(missed.text for missed in self.alone)]
-        text += margin_lines(self)
         for number, found in enumerate(self.sets):
             text.append("this would make it feasible:" if not number else "or this:")
             text += [relaxation_line(relaxation) for relaxation in found.relaxations]
@@ -197,16 +161,6 @@ def alone_title(diagnosis: Diagnosis) -> str:
     count = len({missed.scenario for missed in diagnosis.alone})
     more = " or more" if count == MOST_ALONE else ""
     return f"{count}{more} scenarios leave no plan even alone, whatever is bought; each misses:"
-
-
-def margin_lines(diagnosis: Diagnosis) -> list[str]:
-    """Margins of the scenarios of the conflict, with a title."""
-    if not diagnosis.margins:
-        return []
-    before = diagnosis.round - 1
-    rounds = "the first round" if before == 1 else f"the first {before} rounds"
-    title = f"safety margins that the simulation of {rounds} added are part of the conflict:"
-    return [title, *map(str, diagnosis.margins)]
 
 
 def excluded_lines(diagnosis: Diagnosis) -> list[str]:
@@ -360,15 +314,7 @@ class _Diagnosing:
             Demand(group.kind, *group.key, sentence(data, group))
             for group in sorted(conflict.groups, key=lambda group: group.kind != "requirement")
         )
-        scenarios = {group.key[2] for group in conflict.groups} or set(data.margins)
-        margins = tuple(
-            TightenedScenario(name, **asdict(margin))
-            for name, margin in data.margins.items()
-            if name in scenarios and margin != NO_MARGIN
-        )
-        self.found = replace(
-            self.found, conflict=demands, irreducible=conflict.irreducible, margins=margins
-        )
+        self.found = replace(self.found, conflict=demands, irreducible=conflict.irreducible)
 
     @cached_property
     def _elastic(self) -> ElasticProgramme:

@@ -11,6 +11,7 @@ from functools import partial
 
 from planner.infrastructure.changes import value_at
 from planner.infrastructure.entities import Model
+from planner.infrastructure.failures import ServedRule
 from planner.laws.money import HOURS_PER_YEAR, annuity, lost_usd
 from planner.optimization.formulation.algebra import Constraint
 from planner.optimization.formulation.families import Family
@@ -131,17 +132,19 @@ def _served_floor(elastic: ElasticProgramme, row: Row, constraint: Constraint) -
         rows.append(elastic.copy_of(constraint, (least - rules[0][0]) * row.amount))
     usd = _lost_usd_per_share(elastic, stage, row.subject)
     for (least, index), target in zip(rules, rows, strict=True):
-        path, rule = f"standard.{severity}[{index}].least_served", model.standard[severity][index]
-        value = RelaxableValue(
-            path, "requirement", "least_served", subject_of(rule.tier, rule.zone), "share",
-            changed_number(path, -1.0),
-        )  # fmt: skip
+        value = _less_served(severity, index, model.standard[severity][index])
         column = elastic.column(value, most=least)
         column.at_price(None, max(column.value.usd_per_year or 0.0, usd) or None)
         elastic.relax(column, row, target, row.amount)
         _less_demand(elastic, row, target, stage, least)
         _shorter_latency(elastic, row, target, stage)
     return rows
+
+
+def _less_served(severity: str, index: int, rule: ServedRule) -> RelaxableValue:
+    path, subject = f"standard.{severity}[{index}].least_served", subject_of(rule.tier, rule.zone)
+    less = changed_number(path, -1.0)
+    return RelaxableValue(path, "requirement", "least_served", subject, "share", less)
 
 
 def _lost_usd_per_share(elastic: ElasticProgramme, stage: Stage, subject: str) -> float:
@@ -318,14 +321,19 @@ def _ride_through(elastic: ElasticProgramme, row: Row, constraint: Constraint) -
         value = RelaxableValue(path, "limit", "buffer_mwh", plant, "MWh", changed_number(path, 1.0))
         column = elastic.column(value, max(entry.buffer_mwh, size(row) / 3600))
         elastic.relax(column, row, constraint, 3600 * data.tank_share(plant, row.subject))
+    _last_resort(elastic, row, constraint, size(row))
+    return [constraint]
+
+
+def _last_resort(elastic: ElasticProgramme, row: Row, constraint: Constraint, scale: float) -> None:
+    """Let a row be broken without the failure itself, at all its hours."""
     failure, _ = failure_and_hour(row.scenario)
     path = elastic.scenario_paths.get(failure, "")
     value = RelaxableValue(
         path, "requirement", "scenario", failure, "", partial(_removed, path, failure)
     )
-    column = elastic.column(value, size(row), weight=LAST_RESORT)
+    column = elastic.column(value, scale, weight=LAST_RESORT)
     elastic.relax(column, row, constraint, 1.0)
-    return [constraint]
 
 
 def _removed(path: str, failure: str, model: Model, _: float) -> tuple[str, ...] | None:
@@ -376,6 +384,24 @@ def _emergency_budget(elastic: ElasticProgramme, row: Row, constraint: Constrain
     return [constraint]
 
 
+def _simulated_cut(elastic: ElasticProgramme, row: Row, constraint: Constraint) -> Rows:
+    """What the standard asks for, or the emergency budget; else the failure itself.
+
+    As much less makes up for what was short of it.
+    """
+    model, scenario = elastic.model, elastic.scenarios[row.scenario]
+    tier, zone = tier_and_zone(row.subject)
+    if tier == ALL or tier in model.tiers:
+        for index, rule in enumerate(model.standard.get(scenario.severity, ())):
+            if rule.tier in (tier, "each") and rule.zone in (zone, "each") and rule.least_served:
+                value = _less_served(scenario.severity, index, rule)
+                column = elastic.column(value, most=rule.least_served)
+                elastic.relax(column, row, constraint, 1 / row.amount)
+    else:
+        _last_resort(elastic, row, constraint, 1.0)
+    return [constraint]
+
+
 def _capital_budget(elastic: ElasticProgramme, row: Row, constraint: Constraint) -> Rows:
     path = "policies.capital_budget_usd"
     rate = elastic.model.finance.discount_rate
@@ -394,6 +420,7 @@ FAMILIES: dict[str, Callable[[ElasticProgramme, Row, Constraint], Rows]] = {
     Family.STAGE_POWER: _power,
     Family.STAGE_FEEDS: _power,
     Family.SERVED_FLOOR: _served_floor,
+    Family.SIMULATED_CUT: _simulated_cut,
     Family.NORMAL_DEMAND: _normal_demand,
     Family.DESIGN_HEAT: _design_heat,
     Family.RIDE_THROUGH: _ride_through,

@@ -22,7 +22,7 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.purchases import capital_usd
-from planner.optimization.formulation.stages import Margin
+from planner.optimization.formulation.simulated import SimulatedCut
 from planner.optimization.infeasibility.elastic import (
     ELASTIC_GAP,
     ElasticProgramme,
@@ -45,7 +45,11 @@ MOST_PASSES = 4
 PLAN_GAP = 0.001
 #: Optimality gap where only the existence of a plan counts.
 ANY_GAP = 0.5
-
+#: Values that change what may be bought, and nothing that is simulated.
+OF_PURCHASES = frozenset(
+    {"max_added", "max_gpus", "available_gpus", "capital_budget", "options", "forbidden"}
+    | {"fixed", "fixed_choice"}
+)
 
 Solved = tuple[Programme, Solution]
 
@@ -60,8 +64,8 @@ class Verified:
         Annualised and capital cost.
     failed
         Scenarios that it does not survive.
-    margins
-        Margins with which there was no plan any more, where that is the reason.
+    learned
+        What was short where no purchase within the limits of the model makes up for it.
     solved
         Its programme and the solution.
     left_out
@@ -73,7 +77,7 @@ class Verified:
     usd_per_year: float
     capital_usd: float
     failed: tuple[str, ...] = ()
-    margins: Mapping[str, Margin] = field(default_factory=dict)
+    learned: tuple[SimulatedCut, ...] = ()
     solved: Solved | None = field(default=None, repr=False, compare=False)
     left_out: int | None = 0
     scenarios: frozenset[str] = frozenset()
@@ -127,7 +131,10 @@ class Trials:
                 continue
             known = name in before
             kept.append(as_before(scenario, before[name], after[name]) if known else scenario)
-        return replace(self.data, model=model, scenarios=tuple(kept))
+        names = {scenario.name for scenario in kept}
+        alike = all(change.family in OF_PURCHASES for change in draft.relaxations())
+        learned = tuple(cut for cut in self.data.learned if alike and cut.scenario in names)
+        return replace(self.data, model=model, scenarios=tuple(kept), learned=learned)
 
     def may_have_plan(self, draft: ChangedModel) -> bool:
         """Whether there is a plan of a changed model for the scenarios asked first."""
@@ -169,27 +176,27 @@ class Trials:
 
     def after(self, plan: Verified | None) -> Trials | None:
         """Trials that ask for what a simulated plan lacked; None if that is nothing more."""
-        if plan is None or not plan.margins:
+        if plan is None or not plan.learned:
             return None
         data = self.data
         failures = {failure.name: failure for failure in all_scenarios(data.model)}
         more = sorted(plan.scenarios - {scenario.name for scenario in data.scenarios})
         at_hours = ((failures.get(name), hour) for name, hour in map(failure_and_hour, more))
         joining = [at_hour(one, hour) for one, hour in at_hours if one and hour is not None]
-        if plan.margins == data.margins and not joining:
+        learned = (*data.learned, *(cut for cut in plan.learned if cut not in data.learned))
+        if learned == data.learned and not joining:
             return None
         self.asked.update(scenario.name for scenario in joining)
         scenarios = (*data.scenarios, *joining)
-        return replace(self, data=replace(data, scenarios=scenarios, margins=plan.margins))
+        return replace(self, data=replace(data, scenarios=scenarios, learned=learned))
 
     def _key(self, draft: ChangedModel) -> tuple[Hashable, ...]:
         changes = frozenset((change.path, repr(change.value)) for change in draft.relaxations())
-        margins = frozenset(self.data.margins.items())
         return (
             changes,
             frozenset(draft.loosened().items()),
             draft.dropped(),
-            margins,
+            self.data.learned,
             self.data.scenarios,
         )
 
@@ -301,7 +308,7 @@ def finish(name: str, draft: ChangedModel, trials: Trials) -> RelaxationSet:
     """The smallest changes of a draft with which there is a plan, at their price.
 
     Changes that are not needed are dropped. Where the simulation needs more than the programme,
-    the search is repeated with its margins.
+    the search is repeated with what was short.
     """
     found, plan = _finished(name, draft, trials)
     for _ in range(MOST_PASSES):

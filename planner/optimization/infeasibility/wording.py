@@ -40,6 +40,7 @@ PHRASES = {
     Family.FIXED_CHOICE: "fixed decision on {subject}",
     Family.INDEPENDENT_COOLING: "independence of {subject}",
     Family.SERVICE_CAPACITY: "capacity of service {subject} from minute {minute:g}",
+    Family.SIMULATED_CUT: "what {subject} is short of in simulation",
 }
 
 #: What a requirement or limit demands, as a sentence.
@@ -71,6 +72,7 @@ SENTENCES = {
     Family.FIXED_CHOICE: "the decision on {subject} is fixed",
     Family.INDEPENDENT_COOLING: "{plant} does not count where it shares {shared} with {other}",
     Family.SERVICE_CAPACITY: ("service {subject} handles at most {amount} from minute {minute:g}"),
+    Family.SIMULATED_CUT: "purchases make up for what {tier} {was} short of in simulation",
 }
 
 #: How a value changes: verb and what it is.
@@ -204,6 +206,7 @@ def _words(data: ProblemData, row: Row, stage: Stage | None) -> dict[str, Any]:
         "tier": in_words(row.subject),
         "verb": "get" if together else "gets",
         "its": "their" if together else "its",
+        "was": "were" if together else "was",
         "minute": row.from_minute,
         "amount": amount_text(row.amount, row.unit),
         "number": f"{row.amount:,.0f}",
