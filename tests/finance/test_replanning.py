@@ -202,12 +202,13 @@ def test_a_search_that_ends_dearer_is_no_reason_to_replan(
     def cautious(
         model: Model, scenarios: tuple[Scenario, ...], *_: object, **__: object
     ) -> LoopResult:
-        cut = SimulatedCut("surge", "served", "all", 0.1, (Gain("emergency", "cloud", 70, 1.0),))
+        cut = SimulatedCut("surge", "served", "all", 0.1, (Gain("gpus", "east-gpus", 8, 1.0),))
         programme = build(ProblemData(model, scenarios, {}, learned=(cut,)))
         solution = solve(programme, EXACT)
         verdicts = judge(model, solution.fleet, scenarios, stories=False)
         items = cost_items(programme, solution)
-        return LoopResult((Round(1, programme, solution, items, verdicts),))
+        plain = replace(programme, data=programme.data.with_learned(()))
+        return LoopResult((Round(1, plain, solution, items, verdicts),))
 
     monkeypatch.setattr(replanning, "optimize_and_verify", cautious)
     value = Input("outage value", "outage_value", "factor", 1.0, 1.001, "")
