@@ -2,7 +2,7 @@
 
 A run is a function of its model and its options. So its expensive results (solved programmes,
 verdicts of simulations) are kept by the digest of what they were worked out from, and a run that is
-resumed does everything again, with these at hand: bounds, cuts and margins follow as before.
+resumed does everything again, with these at hand: bounds and cuts follow as before.
 
 The file holds a line for each result, added when it is there: ``checksum key value``, the value
 as JSON. The first says which run it is. A last line that is not whole was being written when the

@@ -2,7 +2,7 @@
 
 A model without a plan stands for what exists in it, simulated and priced like a plan that buys
 nothing. The causes of a difference are listed as far as they can be read off: values on which
-the models differ, settings and margins on which the plans do. `planner.analysis.effects` goes
+the models differ, settings on which the plans do. `planner.analysis.effects` goes
 further and solves the programme again with one group of values at a time taken back.
 """
 
@@ -353,9 +353,6 @@ def _made(side: ComparedPlan, detailed: bool) -> dict[str, Any]:
             "status": plan.status,
             "planner": plan.versions.get("planner", "unknown"),
         }
-        for scenario, margin in plan.margins.items():
-            named = {key: value for key, value in vars(margin).items() if value}
-            made |= {f"margin {scenario} {key}": value for key, value in named.items()}
     return made
 
 

@@ -77,7 +77,7 @@ def effects(
     """Solve b again with one group of differing values at a time taken back to those of a.
 
     A group is what differs in one entry (``zones.west-users``) or rule. The programme alone is
-    asked, with the margins that the plan of b ended with.
+    asked of the plan of b.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ from planner.optimization.solution.decisions import (
     variables,
 )
 from planner.optimization.solution.settings import SolverSettings
-from planner.plan.records import LearnedRecord, MarginRecord, Plan
+from planner.plan.records import LearnedRecord, Plan
 from planner.plan.reopening import problem_data_of
 from planner.simulation.verdict import judge
 
@@ -96,7 +96,7 @@ class DecisionNote:
 
 @dataclass(frozen=True)
 class FirstRound:
-    """The plan of the first round, before any margin.
+    """The plan of the first round.
 
     Parameters
     ----------
@@ -114,7 +114,6 @@ class FirstRound:
 
     failed: tuple[str, ...]
     breaches: Mapping[str, str]
-    margins: tuple[MarginRecord, ...]
     bought_usd: Difference | None
     changes: Mapping[Decision, int]
     learned: tuple[LearnedRecord, ...] = ()
@@ -127,7 +126,7 @@ class Explanation:
     Parameters
     ----------
     cost_usd, bound_usd
-        Cost of its purchases in the programme with its margins, and the proven lower bound.
+        Cost of its purchases in its programme, and the proven lower bound.
     agrees
         Whether that is the cost that the plan states.
     scenarios
@@ -177,7 +176,7 @@ def explain(
     scenarios: tuple[Scenario, ...],
     questions: Questions,
 ) -> Explanation:
-    """Explain a plan by solving its programme again, with the margins of the round that made it.
+    """Explain a plan by solving its programme again.
 
     Scenarios that fail, or cost more, with one purchase less are removed one by one. All others
     are removed together: removing more never saves less, so where that saves nothing, none of them
@@ -444,14 +443,13 @@ def _first_round(study: Study, plan: Plan, scenarios: tuple[Scenario, ...]) -> F
     rounds = plan.verification.rounds
     learned = plan.verification.learned
     if len(rounds) < 2 or not rounds[0].failed:
-        return FirstRound((), {}, (), None, {}, learned) if learned else None
+        return FirstRound((), {}, None, {}, learned) if learned else None
     model = study.data.model
-    margins = plan.made_in.margins if plan.made_in is not None else ()
     first = problem_data_of(plan, model, scenarios, rounds[0])
     data = study.data.changed(first.scenarios, first.margins, first.waived)
     answer = study.ask("the first round", lambda: study.question(data))
     if answer is None or not answer.found:
-        return FirstRound(rounds[0].failed, {}, margins, None, {}, learned)
+        return FirstRound(rounds[0].failed, {}, None, {}, learned)
     verdicts = judge(model, answer.fleet, scenarios, stories=False)
     breaches = {
         verdict.name: str(verdict.first_breach)
@@ -460,4 +458,4 @@ def _first_round(study: Study, plan: Plan, scenarios: tuple[Scenario, ...]) -> F
     }
     changes = {key: -more for key, more in study.changes(answer).items()}
     saving = study.saving(answer)
-    return FirstRound(rounds[0].failed, breaches, margins, saving, changes, learned)
+    return FirstRound(rounds[0].failed, breaches, saving, changes, learned)

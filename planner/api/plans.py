@@ -183,8 +183,8 @@ def optimize(
     Returns
     -------
     Optimum
-        The best plan. Look at ``survives``: where the margins that the simulation asks for cannot
-        be met, or time ends, it is the best plan found.
+        The best plan. Look at ``survives``: where nothing makes up for what the simulation finds
+        short, or time ends, it is the best plan found.
 
     Raises
     ------

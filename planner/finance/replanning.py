@@ -21,7 +21,6 @@ from planner.infrastructure.failures import FamilyTerms
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.optimization.decomposition.fixed import least_cost
-from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.costs import purchase_items
 from planner.optimization.solution.settings import SolverSettings
 from planner.other_hours import NOT_SIMULATED, at_other_hours
@@ -325,17 +324,6 @@ def _wanted(plan: Plan) -> Wanted | None:
 
 
 def _costs(best: Round, kept: Fleet, settings: SolverSettings) -> tuple[float | None, float]:
-    """Cost of a fleet, and of the new plan, in the same programme.
-
-    The margins of the new plan may require more of the old one than the simulation does. Then both
-    are costed without margins.
-    """
+    """Cost of a fleet, and of the new plan, in the same programme."""
     new = best.solution.objective - best.solution.routing_usd_per_year
-    data = best.programme.data
-    old = least_cost(data, kept, settings)
-    if old is not None or not data.margins:
-        return old, new
-    bare = ProblemData(data.model, data.scenarios, {})
-    old = least_cost(bare, kept, settings)
-    same = None if old is None else least_cost(bare, best.solution.fleet, settings)
-    return old, new if same is None else same
+    return least_cost(best.programme.data, kept, settings), new

@@ -444,13 +444,8 @@ class Plan(Record):
         return 0 if self.made_in is None else self.made_in.searched
 
     @property
-    def margins(self) -> dict[str, Margin]:
-        """Margins of the programme whose optimum these purchases are, by scenario."""
-        return {} if self.made_in is None else self.made_in.margin_by_scenario
-
-    @property
-    def margins_usd_per_year(self) -> float | None:
-        """What its margins cost a year beside the plan of the first round; None for that plan."""
+    def more_than_first_usd_per_year(self) -> float | None:
+        """What it costs a year more than the plan of the first round; None for that plan."""
         first, made = self.verification.rounds[:1], self.made_in
         if made is None or made.round == first[0].round:
             return None

@@ -19,7 +19,7 @@ from planner.analysis.marginal import Difference, Removal, Worth
 from planner.analysis.what_if import Tightness
 from planner.optimization.solution.decisions import Decision
 from planner.plan.files import placed
-from planner.plan.records import LearnedRecord, MarginRecord, Plan
+from planner.plan.records import LearnedRecord, Plan
 from planner.reporting.tables import Row, Table, figures, texts
 from planner.reporting.terminal import bullets, heading, new_console, print_json, say
 from planner.scenarios.hours import failure_and_hour
@@ -85,7 +85,7 @@ def _told(difference: Difference | None) -> str:
 
 
 def _show_base(console: Console, explanation: Explanation, plan: Plan) -> None:
-    cost = f"{_millions(explanation.cost_usd)} M USD a year with the margins of its last round"
+    cost = f"{_millions(explanation.cost_usd)} M USD a year"
     say(console, f"Why the plan for {plan.model.name} is what it is", style="bold")
     if explanation.agrees:
         say(console, f"It costs {cost}, as it states.")
@@ -247,9 +247,7 @@ def _show_first_round(console: Console, first: FirstRound | None) -> None:
     say(console, failed if first.failed else "Plans below the programme fail in simulation.")
     for name, text in first.breaches.items():
         say(console, f"{name}: {text}", lead="  ")
-    for margin in first.margins:
-        say(console, f"margin on {margin.scenario}: {margin_text(margin)}", lead="  ")
-    bullets(console, map(_learned_text, first.learned), MOST_LEARNED, " (see plan.json)")
+    bullets(console, map(learned_text, first.learned), MOST_LEARNED, " (see plan.json)")
     if not first.failed:
         return
     if first.bought_usd is None:
@@ -260,27 +258,11 @@ def _show_first_round(console: Console, first: FirstRound | None) -> None:
     say(console, f"{cost}: {listed(changes, len(changes))}.")
 
 
-def _learned_text(learned: LearnedRecord) -> str:
+def learned_text(learned: LearnedRecord) -> str:
     """What one more of each purchase does about a breach."""
     answers = [f"{asset} {percent(share)} of it" for asset, share in learned.makes_up.items()]
     about = f"{learned.scenario}, {learned.kind} {learned.subject}"
     return f"{about} was short; one more makes up for: {listed(answers, MOST_SHOWN_ANSWERS)}"
-
-
-def margin_text(margin: MarginRecord) -> str:
-    """What a margin adds to the requirements of the programme."""
-    parts = [
-        f"{percent(value, sign='+')} {what}"
-        for value, what in (
-            (margin.demand, "demand"),
-            (margin.heat, "heat"),
-            (margin.services, "demand through services"),
-            (margin.spend, "emergency spend"),
-        )
-        if value
-    ]
-    parts += [f"capacity {margin.late_minutes:.0f} min later"] if margin.late_minutes else []
-    return ", ".join(parts)
 
 
 def binding_table(rows: Iterable[Tightness]) -> Table:
@@ -406,7 +388,6 @@ def _first_data(first: FirstRound | None) -> dict[str, Any] | None:
     return {
         "failed": list(first.failed),
         "breaches": dict(first.breaches),
-        "margins": [margin.model_dump(mode="json") for margin in first.margins],
         "learned": [learned.model_dump(mode="json") for learned in first.learned],
         "cost": _difference(first.bought_usd),
         "bought": changes_data(first.changes),

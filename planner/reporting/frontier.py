@@ -107,7 +107,7 @@ def _remarks(point: FrontierPoint) -> list[str]:
     if point.plan_of:
         found.append(f"the plan of {point.plan_of}: it costs less than any found for this alone")
     if point.cheaper_at:
-        why = "within the optimality gap" if point.within_gap else "its margins asked for less"
+        why = "within the optimality gap" if point.within_gap else "its search ended higher"
         found.append(f"the plan of {point.cheaper_at} is stricter and costs less ({why})")
     return found
 

@@ -278,8 +278,8 @@ def _show_verification(console: Console, plan: Plan) -> None:
     _show_waived(console, plan)
     if note := survivor_note(plan):
         say(console, note)
-    extra = plan.margins_usd_per_year
-    if extra is not None:
+    extra = plan.more_than_first_usd_per_year
+    if extra is not None and rounds[0].failed:
         more = f"costs {money(abs(extra))} a year {'less' if extra < 0 else 'more'}"
         failed = ", ".join(hours_folded(rounds[0].failed))
         say(console, f"The plan of the first round failed {failed} in simulation; this one {more}.")

@@ -384,13 +384,15 @@ def test_margins_of_earlier_versions_are_never_more_than_they_were(tiny_planned:
     proof = tiny_planned.verification.model_copy(update={"rounds": (record,)})
     old = tiny_planned.model_copy(update={"verification": proof, "round": None})
     read = stating_its_round(old)
-    found = read.margins["s"]
+    assert read.made_in is not None
+    found = read.made_in.margin_by_scenario["s"]
     assert read.round == 1
     assert (found.demand, found.services) == pytest.approx((0.1234565, 0.4999995), abs=1e-12)
     assert (found.heat, found.late_minutes) == (0.0, 3.0)
-    assert stating_its_round(old.model_copy(update={"round": 1})).margins["s"].demand == 0.123457
+    exact = stating_its_round(old.model_copy(update={"round": 1})).made_in
+    assert exact is not None
+    assert exact.margin_by_scenario["s"].demand == 0.123457
     assert {field.name for field in fields(Margin)} | {"scenario"} == set(MarginRecord.model_fields)
-    assert old.margins == {}
 
 
 def test_a_plan_states_its_round(tiny_planned: Plan) -> None:

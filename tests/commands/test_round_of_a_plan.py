@@ -33,10 +33,10 @@ def made_in_second_round(tiny_plan: Path) -> Plan:
     return plan.model_copy(update={"verification": proof, "round": 2})
 
 
-def test_cost_of_margins_is_that_of_the_round_that_made_the_plan(made_in_second_round: Plan):
-    assert made_in_second_round.margins_usd_per_year == 1e6
+def test_cost_beside_the_first_is_that_of_the_round_that_made_the_plan(made_in_second_round: Plan):
+    assert made_in_second_round.more_than_first_usd_per_year == 1e6
     first = made_in_second_round.model_copy(update={"round": 1})
-    assert first.margins_usd_per_year is None
+    assert first.more_than_first_usd_per_year is None
 
 
 def test_output_names_the_round_that_made_the_plan(

@@ -12,7 +12,6 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.plan.assembly import full_heat_mw
 from planner.plan.records import Plan
-from planner.reporting.explanation import margin_text
 from planner.reporting.html.scenarios import worst_hours
 from planner.reporting.html.timelines import Simulated
 from planner.reporting.tables import Table, figures, texts
@@ -136,11 +135,10 @@ def rounds_table(plan: Plan) -> Table:
             f"{made.round}",
             made.objective_usd_per_year,
             listed(hours_folded(made.failed), 6) or "none",
-            "; ".join(f"{margin.scenario}: {margin_text(margin)}" for margin in made.margins)
-            or "none",
+            made.searched or None,
         )
         for made in plan.verification.rounds
     ]
     columns = texts("round") + figures("annual cost, M USD", show=millions)
-    columns += texts("failed in simulation", "margins")
+    columns += (*texts("failed in simulation"), *figures("fleets searched"))
     return Table("Rounds of optimising and simulating", columns, rows)

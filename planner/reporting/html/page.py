@@ -18,7 +18,7 @@ from planner.infrastructure.loading import CatalogueUse, LoadedModel
 from planner.json_text import json_text
 from planner.plan.assembly import now, versions
 from planner.plan.records import Plan
-from planner.reporting.explanation import margin_text
+from planner.reporting.explanation import learned_text
 from planner.reporting.html import binding, facts, places, scenarios, sources
 from planner.reporting.html.money import Finance, steps_table
 from planner.reporting.html.reasons import Reasons
@@ -168,7 +168,6 @@ def _context(material: Material, listed: Sequence[int]) -> dict[str, Any]:
         "limits": binding.limit_tables(plan, model, simulated),
         "nearest": binding.nearest_table(simulated),
         "rounds": binding.rounds_table(plan),
-        "margin_cost": _margin_cost(plan),
         "explanation": material.explanation,
         "figures": sources.figure_table(catalogue),
         "confidence": sources.confidence_table(catalogue),
@@ -181,15 +180,9 @@ def _context(material: Material, listed: Sequence[int]) -> dict[str, Any]:
         "money": money,
         "number": number,
         "percent": percent,
-        "margin_text": margin_text,
+        "learned_text": learned_text,
         "data": _data(material),
     }
-
-
-def _margin_cost(plan: Plan) -> str:
-    """What the margins of the simulation cost a year, once there are any."""
-    extra = plan.margins_usd_per_year
-    return "" if extra is None or plan.searched else money(extra)
 
 
 def _data(material: Material) -> dict[str, Any]:
