@@ -171,7 +171,7 @@ class _Loop:
 
     def optimize(self, start: Fleet | None) -> tuple[Programme, Solution]:
         """Solve the programme."""
-        data = ProblemData(self.model, self.scenarios, {})
+        data = ProblemData(self.model, self.scenarios)
         size = check_fits(data, self.settings)
         if size is not None:
             self.progress(str(size))
@@ -235,9 +235,9 @@ class _Loop:
 
     def _look_below(self, most: int) -> bool:
         """Look below once; whether hours of the week have joined since."""
-        data = ProblemData(self.model, self.scenarios, {})
+        data = ProblemData(self.model, self.scenarios)
         if self.rounds:
-            data = self.rounds[-1].programme.data.changed(self.scenarios, {}, {})
+            data = self.rounds[-1].programme.data.changed(self.scenarios, {})
         best, survivor = best_round(self.rounds), self.survivor
         if survivor is not None and not data.exact_crowds:
             return False  # normal operation asks for more than demand: that bounds no survivor
@@ -267,7 +267,7 @@ class _Loop:
         if refused is None or not refused:
             return refused is None
         # Fleets that survive break rows that are not left to the simulation: plans do not.
-        strict = below(data.changed(self.scenarios, {}, stricter_rows(data)))
+        strict = below(data.changed(self.scenarios, stricter_rows(data)))
         return self._found(data, strict, [], bound) is None
 
     def _found(

@@ -258,8 +258,8 @@ class _Search:
         self._begin(self.optimum.data.scenarios, self.optimum.learned)
 
     def _begin(self, scenarios: tuple[Scenario, ...], learned: tuple[SimulatedCut, ...]) -> None:
-        self.data = data = self.optimum.data.changed(scenarios, {}, {})
-        plans = data.changed(scenarios, {}, stricter_rows(data))
+        self.data = data = self.optimum.data.changed(scenarios, {})
+        plans = data.changed(scenarios, stricter_rows(data))
         base = build(data.part(()))
         judged = Judged(data.model, scenarios, base, self.settings, lambda: self.settings.stopped)
         # A time limit is that of one solve.

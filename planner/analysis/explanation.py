@@ -446,7 +446,7 @@ def _first_round(study: Study, plan: Plan, scenarios: tuple[Scenario, ...]) -> F
         return FirstRound((), {}, None, {}, learned) if learned else None
     model = study.data.model
     first = problem_data_of(plan, model, scenarios, rounds[0])
-    data = study.data.changed(first.scenarios, first.margins, first.waived)
+    data = study.data.changed(first.scenarios, first.waived)
     answer = study.ask("the first round", lambda: study.question(data))
     if answer is None or not answer.found:
         return FirstRound(rounds[0].failed, {}, None, {}, learned)

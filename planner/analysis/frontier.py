@@ -262,7 +262,7 @@ def _survivor(
 ) -> Round | None:
     """A plan with its least cost for a setting, if it survives that; otherwise None."""
     model, scenarios = setting.model, setting.scenarios
-    data = ProblemData(model, scenarios, {})
+    data = ProblemData(model, scenarios)
     try:
         bought = counts_of(build(data.part(())), fleet)
         priced = with_purchases(data, bought, solver)

@@ -437,7 +437,7 @@ def _without_family(study: Study, family: Family, rows: Iterable[Row]) -> Progra
         free_family(programme, family)
         return programme
     waived = {**study.data.waived, **dict.fromkeys(of_scenarios, math.inf)}
-    data = study.data.changed(study.data.scenarios, study.data.margins, waived)
+    data = study.data.changed(study.data.scenarios, waived)
     return study.relaxed(lambda programme: free_family(programme, family), data)
 
 

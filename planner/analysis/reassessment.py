@@ -51,7 +51,7 @@ def existing(loaded: LoadedModel, wanted: Wanted | None = None) -> Plan:
 
 def repriced(plan: Plan, model: Model) -> Cost:
     """Cost of a plan with its purchases priced by a model; running and expected cost stay."""
-    items = purchase_items(ProblemData(model, (), {}), plan.fleet(model))
+    items = purchase_items(ProblemData(model, ()), plan.fleet(model))
     bought = cost_lines(item for item in items if item.capital_usd or item.usd_per_year)
     lines = (*bought, *(line for line in plan.cost.items if line.category not in OWNED))
     sums = {

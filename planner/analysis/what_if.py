@@ -87,7 +87,7 @@ def ask(
 def without_scenarios(data: ProblemData, names: Collection[str]) -> ProblemData:
     """The data without some scenarios, hence without their requirements and costs."""
     kept = tuple(scenario for scenario in data.scenarios if scenario.name not in names)
-    return data.changed(kept, data.margins, data.waived)
+    return data.changed(kept, data.waived)
 
 
 def free_family(programme: Programme, family: Family) -> None:

@@ -105,7 +105,7 @@ def choose(
         from planner.optimization.formulation.problem import ProblemData
 
         least = select(loaded.model, replace(wanted or Wanted(), hours="peak"))
-        check_fits(ProblemData(loaded.model, least.scenarios, {}), settings)
+        check_fits(ProblemData(loaded.model, least.scenarios), settings)
     selection = select(loaded.model, wanted)
     announce(loaded, selection, output)
     return selection

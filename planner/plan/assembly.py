@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import nlargest
@@ -24,7 +24,6 @@ from planner.laws.money import annuity
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.risk import RiskFigures
 from planner.optimization.formulation.simulated import SimulatedCut
-from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.wording import waived_text
 from planner.optimization.solution.audit_purchases import broken_rules
 from planner.optimization.solution.costs import CostItem
@@ -38,7 +37,6 @@ from planner.plan.records import (
     EmergencyLine,
     GpuLine,
     LearnedRecord,
-    MarginRecord,
     MeasureLine,
     Method,
     ModelReference,
@@ -234,13 +232,6 @@ def learned_records(cuts: Iterable[SimulatedCut]) -> tuple[LearnedRecord, ...]:
             },
         )
         for cut in cuts
-    )
-
-
-def margin_records(margins: Mapping[str, Margin]) -> tuple[MarginRecord, ...]:
-    """Margins as lines of a plan."""
-    return tuple(
-        MarginRecord(scenario=name, **vars(margin)) for name, margin in sorted(margins.items())
     )
 
 

@@ -37,7 +37,7 @@ class Baseline:
 def baseline_of(model: Model) -> Baseline:
     """Price what exists in a model as it stands."""
     fleet = Fleet.existing(model)
-    items = (*purchase_items(ProblemData(model, (), {}), fleet), *operation_of(model, fleet))
+    items = (*purchase_items(ProblemData(model, ()), fleet), *operation_of(model, fleet))
     return Baseline(
         tuple(item for item in items if item.capital_usd or item.usd_per_year),
         unserved_share(model, fleet),

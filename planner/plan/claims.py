@@ -90,7 +90,7 @@ def _same(one: object, other: object) -> bool:
 
 def different_owned(plan: Plan, model: Model) -> Iterator[str]:
     """Cost of owning the purchases, item by item, at the prices of the model."""
-    items = purchase_items(ProblemData(model, (), {}), plan.fleet(model))
+    items = purchase_items(ProblemData(model, ()), plan.fleet(model))
     owned = (line for line in plan.cost.items if line.category in OWNED)
     yield from different_costs(owned, cost_lines(items))
 

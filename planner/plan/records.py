@@ -14,7 +14,6 @@ from planner.infrastructure.failures import HourChoice, Severity
 from planner.infrastructure.fleet import Fleet
 from planner.json_text import json_text
 from planner.optimization.formulation.problem import Key
-from planner.optimization.formulation.stages import Margin
 from planner.simulation.verdict import Status
 
 Method = Literal["optimum", "rule-of-thumb"]
@@ -213,22 +212,6 @@ class ScenarioLine(Record):
         return self.survives or self.fails
 
 
-class MarginRecord(Record):
-    """Margin on one scenario, with the digits it had."""
-
-    scenario: str
-    demand: float
-    heat: float
-    late_minutes: float
-    services: float = 0.0
-    spend: float = 0.0
-
-    @property
-    def margin(self) -> Margin:
-        """The margin itself."""
-        return Margin(**self.model_dump(exclude={"scenario"}))
-
-
 class WaivedRecord(Record):
     """A requirement stricter than the survival standard that was left to the simulation.
 
@@ -291,14 +274,8 @@ class RoundRecord(Record):
     round: int
     objective_usd_per_year: float
     failed: tuple[str, ...]
-    margins: tuple[MarginRecord, ...] = ()
     waived: tuple[WaivedRecord, ...] = ()
     searched: int = 0
-
-    @property
-    def margin_by_scenario(self) -> dict[str, Margin]:
-        """Margins that the programme of the round was built with."""
-        return {line.scenario: line.margin for line in self.margins}
 
     @property
     def waived_by_row(self) -> dict[Key, float]:

@@ -1,7 +1,7 @@
 """Plans reopened with the model that they were made for, its settings, scenarios and programme.
 
 Every command and function that takes an existing plan opens it here, so that all of them use the
-same model, scenarios and margins.
+same model and scenarios.
 """
 
 from __future__ import annotations
@@ -393,12 +393,11 @@ def problem_data_of(
 ) -> ProblemData:
     """The problem that a plan is an optimum of, or that of another of its rounds.
 
-    It has the margins of that round, and waives what that round waived.
+    It waives what that round waived.
     """
     record = record or plan.made_in
     if record is None:
-        return ProblemData(model, tuple(scenarios), {})
+        return ProblemData(model, tuple(scenarios))
     names = {scenario.name for scenario in scenarios}
-    margins = {name: margin for name, margin in record.margin_by_scenario.items() if name in names}
     waived = {key: most for key, most in record.waived_by_row.items() if key[2] in names}
-    return ProblemData(model, tuple(scenarios), margins, waived=waived)
+    return ProblemData(model, tuple(scenarios), waived)

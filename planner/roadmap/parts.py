@@ -140,7 +140,7 @@ class RoadmapParts(Decomposition):
             self.left_out |= stuck
         self.ask(
             {
-                name: data.changed(data.scenarios, {}, wider[name], data.learned)
+                name: data.changed(data.scenarios, wider[name], data.learned)
                 for name, data in self.asked.items()
             }
         )

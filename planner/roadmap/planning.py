@@ -341,7 +341,7 @@ class _Planning:
             return before
         model, selection = each.data.model, self.selected[name]
         verdicts = judge(model, fleet, each.data.scenarios, stories=False)
-        made = Round(1, {}, each.programme, replace(solution, fleet=fleet), (), verdicts)
+        made = Round(1, each.programme, replace(solution, fleet=fleet), (), verdicts)
         late = self.not_planned.get(name, frozenset())
         found = NodeOutcome(made, selection, late, self.short.get(name, ()))
         if found.missed or self.deadline.over:
@@ -399,9 +399,9 @@ class _Planning:
     def _join(self, name: str, beyond: tuple[Verdict, ...]) -> None:
         """Plan for failures at the hours at which most requests are lost."""
         each = self.roadmap.nodes[name]
-        self.selected[name], _ = with_hours(self.selected[name], each.data.model, beyond)
+        self.selected[name] = with_hours(self.selected[name], each.data.model, beyond)
         each.data = each.data.changed(
-            self.selected[name].scenarios, {}, each.data.waived, each.data.learned
+            self.selected[name].scenarios, each.data.waived, each.data.learned
         )
         loose = loosened(each.data, self.parts.asked[name])
         self.parts.ask({**self.parts.asked, name: loose})

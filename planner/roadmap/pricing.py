@@ -117,7 +117,7 @@ def priced(
         each, model = roadmap.nodes[name], roadmap.nodes[name].data.model
         also = {verdict.name for verdict in outcome.made.beyond}
         selection = outcome.selection.besides(model, also)
-        each.data = each.data.changed(selection.scenarios, {}, each.data.waived, each.data.learned)
+        each.data = each.data.changed(selection.scenarios, each.data.waived, each.data.learned)
         once = _recourse(roadmap, name, outcome.not_planned, values, endless)
         programme = replace(each.programme, data=each.data)
         part = replace(found, values=values, fleet=outcome.fleet, once_usd=once, recourse=None)

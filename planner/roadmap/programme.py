@@ -229,7 +229,7 @@ def _node(
         if late and _is_fixed(model, item):
             settings[fixed_path(item)] = None
     there = changed(model, settings)
-    data = ProblemData(there, scenarios(there), {}, waived=waived)
+    data = ProblemData(there, scenarios(there), waived=waived)
     normal, horizon = data, model.horizon
     if horizon and any(flexible for _, flexible in power_at(horizon, node.period).values()):
         normal = replace(data, model=with_flexible(there, horizon, node.period), scenarios=())

@@ -24,7 +24,7 @@ from planner.infrastructure.graph import independent_plants, offer_in_reach, rea
 from planner.laws.money import annuity
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.relevance import power_as_usual
-from planner.optimization.formulation.stages import Margin, Stage
+from planner.optimization.formulation.stages import Stage
 from planner.optimization.formulation.time_slices import cut_stages
 from planner.scenarios.demand import weekly_demand
 from planner.scenarios.services import (
@@ -100,11 +100,9 @@ def total(*rows: Mapping[object, float], times: float = 1.0) -> dict[object, flo
     return result
 
 
-def cheapest(
-    model: Model, scenarios: tuple[Scenario, ...], margins: Mapping[str, Margin]
-) -> tuple[float, Fleet | None]:
+def cheapest(model: Model, scenarios: tuple[Scenario, ...]) -> tuple[float, Fleet | None]:
     """Least yearly cost of all purchases and the fleet that has it; infinite if none will do."""
-    world = World(model, scenarios, margins)
+    world = World(model, scenarios)
     ranked = sorted(
         ((world.fixed_cost(fleet), i, fleet) for i, fleet in enumerate(fleets(model))),
         key=lambda entry: entry[:2],
@@ -202,11 +200,9 @@ def _left_of(feed: Feed, failed: frozenset[str]) -> tuple[float, bool]:
 class World:
     """A model with its scenarios, and what a fleet costs in it."""
 
-    def __init__(
-        self, model: Model, scenarios: tuple[Scenario, ...], margins: Mapping[str, Margin]
-    ) -> None:
+    def __init__(self, model: Model, scenarios: tuple[Scenario, ...]) -> None:
         self.model = model
-        self.data = ProblemData(model, scenarios, margins)
+        self.data = ProblemData(model, scenarios)
         self.transport = any(
             zone.transport_usd_per_million_requests for zone in model.zones.values()
         )
@@ -215,7 +211,6 @@ class World:
             scenario.name: cut_stages(
                 model,
                 timeline_of(model, self.data.graph, scenario),
-                margins.get(scenario.name, Margin()),
             )
             for scenario in scenarios
         }
@@ -674,7 +669,6 @@ class World:
 
     def _interrupt(self, lp: Lp, stage: Stage, flows: dict[tuple[str, str], list[tuple]]) -> None:
         """Work that ran and does not run in a stage is lost for half an interval, once."""
-        margin = 1 + self.data.margin(stage.scenario).demand
         for tier, entry in self.model.tiers.items():
             if entry.checkpoint_minutes is None:
                 continue
@@ -682,10 +676,10 @@ class World:
             row, ran = {work: -1.0}, 0.0
             lp.cost[work] = entry.value_usd_per_1000_requests * 0.06 * entry.checkpoint_minutes / 2
             for zone in self.model.zones:
-                wanted = stage.demand_rps[zone, tier] / margin
+                wanted = stage.demand_rps[zone, tier]
                 wanted += stage.down_rps.get((zone, tier), 0.0)
                 ran += wanted / max(1.0, stage.state.demand_factor.get(zone, 1.0))
-                row |= dict.fromkeys(flows.get((zone, tier), ()), -1.0 / margin)
+                row |= dict.fromkeys(flows.get((zone, tier), ()), -1.0)
             lp.at_most.append((row, -ran))
 
     def _services(
@@ -699,7 +693,6 @@ class World:
             passing: dict[object, float] = {}
             for (_, tier), variables in flows.items():
                 share = passing_share(model, tier, state.services_down).get(name, 0.0)
-                share /= 1 + self.data.margin(stage.scenario).demand
                 passing |= dict.fromkeys(variables, share)
             if not math.isinf(room):
                 yield passing, room
@@ -715,7 +708,6 @@ class World:
             worth = entry.value_usd_per_1000_requests + entry.sla_credit_usd_per_1000_requests
             worth *= stage.hours * 3.6
             lp.constant += worth * stage.down_rps.get((zone, tier), 0.0)
-            worth /= 1 + self.data.margin(stage.scenario).demand
             lp.constant += worth * demand
             for variable in variables:
                 place = model.clusters.get(variable[3]) or model.offers[variable[3]]
@@ -805,13 +797,12 @@ class World:
         stored: dict[str, dict[object, float]],
     ) -> None:
         """Carry the heat of a cluster away, or store it until operators react."""
-        margin = 1 + self.data.margin(stage.scenario).heat
         carried = {
             (stage.label, "carried", cluster, plant): -1.0 for plant in self.data.plants_of(cluster)
         }
         row, base = heat
         if stage.reacted:
-            lp.at_most.append((total(total(row, times=margin), carried), -margin * base))
+            lp.at_most.append((total(row, carried), -base))
             return
         gpu, entry = self._gpu(cluster), self.model.clusters[cluster]
         full = self._limit_heat(fleet, gpu, entry, cluster)
@@ -819,10 +810,10 @@ class World:
         if self._short(stage, cluster):
             each = gpu.static_share + (1 - gpu.static_share) * entry.max_utilisation
             each *= gpu.power_mw / (gpu.rps * entry.max_utilisation)
-            busy = total(dict.fromkeys(row, 1.0), times=margin * each)
+            busy = total(dict.fromkeys(row, 1.0), times=each)
             lp.at_most.append((total(busy, carried, {short: -1.0}), 0.0))
         else:
-            lp.at_most.append((total(carried, {short: -1.0}), -margin * full))
+            lp.at_most.append((total(carried, {short: -1.0}), -full))
         more = {short: stage.hours * 3600}
         stored[cluster] = total(stored.get(cluster, {}), more)
 

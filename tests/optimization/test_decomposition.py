@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optimization.drawing import drawn_model
-from optimization.test_measures import margins_of, measured_model
+from optimization.test_measures import measured_model
 from support import often
 
 from planner.errors import AuditError, SolverError
@@ -32,7 +32,6 @@ from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
-from planner.optimization.formulation.stages import Margin
 from planner.optimization.infeasibility.diagnosis import diagnose
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.deadline import Deadline
@@ -44,19 +43,18 @@ EXACT = SolverSettings(gap=1e-6, method="decomposed")
 SEEDS = range(often(24, 400))
 
 
-def data_of(model: Model, margins: dict[str, Margin] | None = None) -> ProblemData:
-    return ProblemData(model, all_scenarios(model), margins or {})
+def data_of(model: Model) -> ProblemData:
+    return ProblemData(model, all_scenarios(model))
 
 
 def random_data(seed: int) -> ProblemData:
-    """A small random model: every other one with measures, some with a risk policy or margins."""
+    """A small random model: every other one with measures, some with a risk policy."""
     model = measured_model(seed) if seed % 2 else drawn_model(seed)
     if seed % 3 == 0:
         kind = "cvar" if seed % 6 else "worst"
         risk = model.policies.risk.replace(kind=kind, alpha=0.9, beta=0.5)
         model = model.replace(policies=model.policies.replace(risk=risk))
-    data = data_of(model)
-    return data_of(model, margins_of(seed, data))
+    return data_of(model)
 
 
 def in_parts(data: ProblemData, settings: SolverSettings = EXACT) -> Solution:
@@ -194,24 +192,24 @@ class TestAudit:
 
 
 class TestLaterRounds:
-    def test_find_the_optimum_of_other_margins(self, tiny) -> None:
+    def test_find_the_optimum_with_rows_waived(self, tiny) -> None:
         data = data_of(tiny.model)
         parts = Decomposition(data, EXACT)
         solve_in_parts(parts, EXACT)
-        for share in (0.02, 0.1, 0.05):
-            margins = {"region-west": Margin(demand=share)}
+        for some in ("west-gpus", "east-gpus"):
+            waived = {("ride_through", some, "region-west"): math.inf}
             before = {failure.name: failure for failure in parts.failures}
-            parts.change(parts.data.changed(data.scenarios, margins, {}))
+            changed = parts.data.changed(data.scenarios, waived)
+            parts.change(changed)
             programme, solution = solve_in_parts(parts, EXACT)
             audit(programme, solution)
-            agree(solve(build(data_of(tiny.model, margins)), EXACT), solution)
+            agree(solve(build(changed), EXACT), solution)
             kept = {one.name for one in parts.failures if before.get(one.name) is one}
             assert kept == before.keys() - {"region-west"}
 
     def test_stages_are_those_of_new_data(self, tiny) -> None:
-        margins = {"region-west": Margin(demand=0.03, late_minutes=2.0)}
-        fresh, data = data_of(tiny.model, margins), data_of(tiny.model)
-        later = data.changed(data.scenarios[1:], margins, {})
+        fresh, data = data_of(tiny.model), data_of(tiny.model)
+        later = data.changed(data.scenarios[1:], {})
         assert later.stages == fresh.part(tuple(s.name for s in data.scenarios[1:])).stages
 
 

@@ -6,7 +6,6 @@ import json
 import math
 from collections import Counter
 from pathlib import Path
-from random import Random
 
 import pytest
 from optimization.drawing import MOST_COMBINATIONS, draw, drawn_model, purchases_of
@@ -16,7 +15,6 @@ from support import EXACT, model_of, often
 from planner.infrastructure.entities import Model
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
-from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
@@ -26,22 +24,6 @@ MODELS = 160
 AT_ONCE = 20
 #: Relative difference that the tolerances of a solver on rows make in the cost.
 RELATIVE = 1e-6
-
-
-def drawn_margins(seed: int, model: Model) -> dict[str, Margin]:
-    """Margins on some scenarios of every third model."""
-    rng = Random(f"margins {seed}")
-    if seed % 3:
-        return {}
-    return {
-        scenario.name: Margin(
-            demand=rng.choice([0.0, 0.05]),
-            heat=rng.choice([0.0, 0.1, 0.3]),
-            late_minutes=rng.choice([0.0, 7.0]),
-        )
-        for scenario in all_scenarios(model)
-        if rng.random() < 0.5
-    }
 
 
 def solved_case(data: ProblemData, settings: SolverSettings) -> Solution:
@@ -58,15 +40,15 @@ def test_cost_and_feasibility_are_those_of_enumeration(first: int) -> None:
     found = Counter[bool]()
     for seed in range(first, first + AT_ONCE):
         model = drawn_model(seed)
-        data = ProblemData(model, all_scenarios(model), drawn_margins(seed, model))
-        cost, fleet = cheapest(model, data.scenarios, data.margins)
+        data = ProblemData(model, all_scenarios(model))
+        cost, fleet = cheapest(model, data.scenarios)
         solution = solved_case(data, EXACT)
 
         assert (solution.status == "optimal") == math.isfinite(cost), f"seed {seed}"
         found[math.isfinite(cost)] += 1
         if fleet is not None:
             assert solution.objective == pytest.approx(cost, rel=RELATIVE, abs=0.1), f"seed {seed}"
-            world = World(model, data.scenarios, data.margins)
+            world = World(model, data.scenarios)
             assert world.allows(solution.fleet), f"seed {seed}"
             bought = world.fixed_cost(solution.fleet) + world.running_cost(solution.fleet)
             assert bought == pytest.approx(cost, rel=RELATIVE, abs=0.1), f"seed {seed}"
@@ -94,7 +76,7 @@ def test_peaks_at_different_hours_agree_with_enumeration() -> None:
         model = at_odds(seed)
         if len(model.zones) < 2:
             continue
-        cost, fleet = cheapest(model, (), {})
+        cost, fleet = cheapest(model, ())
         solution = solved_case(ProblemData(model, (), {}), EXACT)
         assert (solution.status == "optimal") == math.isfinite(cost), f"seed {seed}"
         if fleet is not None:
@@ -138,31 +120,21 @@ SAG = (
     "clusters.c.capacitance_mj_per_k_per_mw=45.0",
     "scenarios.trouble.events=[{kind: sag, feed: f, repair_minutes: 1.0}]",
 )
-#: Settings in which a rule binds that random models seldom meet, and the margin of `trouble`.
-CORNERS: dict[str, tuple[tuple[str, ...], Margin]] = {
-    "nothing left to lose": ((LOSSES,), Margin()),
-    "emergency units": ((), Margin()),
-    "rooms that warm up quickly": (("clusters.c.capacitance_mj_per_k_per_mw=40.0",), Margin()),
-    "rooms that warm up more quickly than they seem to": (
-        ("clusters.c.capacitance_mj_per_k_per_mw=40.0",),
-        Margin(heat=0.15),
-    ),
-    "emergency units that people start": (("plants.e.automatic=false",), Margin()),
-    "more heat than meets the eye": ((), Margin(heat=0.3)),
-    "more demand than meets the eye": ((), Margin(demand=0.3)),
-    "units that start late": ((), Margin(late_minutes=12.0)),
+#: Settings in which a rule binds that random models seldom meet.
+CORNERS: dict[str, tuple[str, ...]] = {
+    "nothing left to lose": ((LOSSES,)),
+    "emergency units": (()),
+    "rooms that warm up quickly": (("clusters.c.capacitance_mj_per_k_per_mw=40.0",)),
+    "emergency units that people start": (("plants.e.automatic=false",)),
     "units in place that stop at the design ambient": (
         (
             "plants.q={region: r, cools: [c], redundancy: 2, existing: {hot: 2}, options: [half], "
             "max_added: 1}",
-        ),
-        Margin(),
+        )
     ),
-    "cooling that trips and restarts by type": (SAG, Margin()),
-    "cooling that trips and restarts with more heat": (SAG, Margin(heat=0.2)),
+    "cooling that trips and restarts by type": (SAG),
     "cooling that people restart": (
-        (*SAG, "scenarios.trouble.events=[{kind: sag, feed: f, repair_minutes: 210.0}]"),
-        Margin(),
+        (*SAG, "scenarios.trouble.events=[{kind: sag, feed: f, repair_minutes: 210.0}]")
     ),
     "a tank that bridges a restart": (
         (
@@ -170,8 +142,7 @@ CORNERS: dict[str, tuple[tuple[str, ...], Margin]] = {
             "plants.p.buffer_mwh=0.05",
             "plants.e.buffer_mwh=0.02",
             "clusters.c.capacitance_mj_per_k_per_mw=10.0",
-        ),
-        Margin(),
+        )
     ),
     "a spare block in a region that stays empty": (
         (
@@ -179,18 +150,16 @@ CORNERS: dict[str, tuple[tuple[str, ...], Margin]] = {
             "clusters.d={region: s, gpu: g, block_gpus: 50, max_gpus: 50}",
             "plants.d={region: s, cools: [d], options: [half], max_added: 1}",
             "policies.spare_block_per_region=true",
-        ),
-        Margin(),
+        )
     ),
 }
 
 
 @pytest.mark.parametrize("corner", CORNERS)
 def test_edge_cases_agree_with_enumeration(corner: str, tmp_path: Path) -> None:
-    overrides, margin = CORNERS[corner]
-    model = model_of(tmp_path, BASE, *overrides)
-    data = ProblemData(model, all_scenarios(model), {"trouble": margin})
-    cost, _ = cheapest(model, data.scenarios, data.margins)
+    model = model_of(tmp_path, BASE, *CORNERS[corner])
+    data = ProblemData(model, all_scenarios(model))
+    cost, _ = cheapest(model, data.scenarios)
 
     assert solved_case(data, EXACT).objective == pytest.approx(cost, rel=RELATIVE)
     assert math.isfinite(cost)

@@ -20,7 +20,6 @@ from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.simulated import Gain, SimulatedCut
-from planner.optimization.formulation.stages import Margin
 from planner.scenarios.generators import all_scenarios
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -247,9 +246,6 @@ FAMILIES = {
     "simulated_cut": "dear",
     "objective": "candidate",
 }
-#: Margins that the loop might have set in a variant.
-MARGINS = {"plant_lost": Margin(demand=0.02, heat=0.1, late_minutes=1.0)}
-
 #: What the simulation of earlier plans might have been short of in a variant.
 LEARNED = {
     "dear": (
@@ -280,11 +276,9 @@ def programme_of(tmp_path_factory: pytest.TempPathFactory) -> Programmes:
             text, kept = VARIANTS[variant]
             model = model_of(folder, f"extends: tiny\n{text}", name=variant)
             scenarios = {one.name: one for one in all_scenarios(model)}
-            margins = {name: MARGINS[variant] for name in kept if variant in MARGINS}
             data = ProblemData(
                 model,
                 tuple(scenarios[name] for name in kept),
-                margins,
                 learned=LEARNED.get(variant, ()),
             )
             built[variant] = build(data)

@@ -24,7 +24,6 @@ from planner.infrastructure.measures import scenarios_with, with_measures
 from planner.laws.money import annuity
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
-from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.solving import solve
 from planner.scenarios.generators import all_scenarios
@@ -193,25 +192,10 @@ def cheapest_subset(data: ProblemData) -> tuple[float, frozenset[str]]:
                     policies=changed.policies.replace(capital_budget_usd=left)
                 )
             scenarios = scenarios_with(model, data.scenarios, bought)
-            cost, _ = cheapest(changed, scenarios, data.margins)
+            cost, _ = cheapest(changed, scenarios)
             if fixed + cost < best[0]:
                 best = fixed + cost, bought
     return best
-
-
-def margins_of(seed: int, data: ProblemData) -> dict[str, Margin]:
-    """Margins on the scenarios of every fourth model."""
-    if seed % 4:
-        return {}
-    rng = Random(f"margins {seed}")
-    return {
-        scenario.name: Margin(
-            demand=rng.choice([0.0, 0.1]),
-            heat=rng.choice([0.0, 0.2]),
-            late_minutes=rng.choice([0.0, 7.0]),
-        )
-        for scenario in data.scenarios
-    }
 
 
 @pytest.mark.parametrize("first", FIRST_SEEDS)
@@ -220,7 +204,6 @@ def test_measures_agree_with_enumeration_of_all_subsets(first: int) -> None:
     for seed in range(first, first + AT_ONCE):
         model = measured_model(seed)
         data = ProblemData(model, all_scenarios(model), {})
-        data = ProblemData(model, data.scenarios, margins_of(seed, data))
         cost, _ = cheapest_subset(data)
         programme = build(data)
         solution = solve(programme, EXACT)

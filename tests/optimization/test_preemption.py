@@ -112,7 +112,7 @@ class TestProgramme:
     def test_cost_is_that_of_enumeration(self, seed: int) -> None:
         model = preemptible(seed)
         data = ProblemData(model, all_scenarios(model), {})
-        cost, _ = cheapest(model, data.scenarios, data.margins)
+        cost, _ = cheapest(model, data.scenarios)
         solution = solved_case(data, EXACT)
         assert (solution.status == "optimal") == math.isfinite(cost)
         if math.isfinite(cost):

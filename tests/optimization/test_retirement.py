@@ -63,7 +63,7 @@ def test_cost_and_feasibility_are_those_of_enumeration(first: int) -> None:
     for seed in range(first, first + AT_ONCE):
         model = model_from(drawn_retirement(seed))
         data = ProblemData(model, all_scenarios(model), {})
-        cost, fleet = cheapest(model, data.scenarios, data.margins)
+        cost, fleet = cheapest(model, data.scenarios)
         programme = build(data)
         solution = solve(programme, EXACT)
 

@@ -168,12 +168,12 @@ class TestProgramme:
     def test_cost_is_that_of_enumeration(self, seed: int) -> None:
         model = looped(seed)
         data = ProblemData(model, all_scenarios(model), {})
-        cost, fleet = cheapest(model, data.scenarios, data.margins)
+        cost, fleet = cheapest(model, data.scenarios)
         solution = solved_case(data, EXACT)
         assert (solution.status == "optimal") == math.isfinite(cost)
         if fleet is not None:
             assert solution.objective == pytest.approx(cost, rel=1e-6, abs=0.1)
-            assert World(model, data.scenarios, data.margins).allows(solution.fleet)
+            assert World(model, data.scenarios).allows(solution.fleet)
 
     def test_parts_find_the_same(self) -> None:
         data = [ProblemData(m, all_scenarios(m), {}) for m in map(looped, (1, 2, 5))]

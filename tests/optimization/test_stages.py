@@ -19,7 +19,7 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.relevance import cooling_matters
-from planner.optimization.formulation.stages import NO_MARGIN, cannot_bind
+from planner.optimization.formulation.stages import cannot_bind
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.solving import Solution, solve
 from planner.scenarios.system_state import normal_state
@@ -77,7 +77,7 @@ def plan(data: ProblemData) -> tuple[Programme, Solution]:
 def binds(model: Model, *events: dict[str, Any]) -> bool:
     graph = build_graph(model)
     timeline = timeline_of(model, graph, scenario(*events))
-    return not cannot_bind(model, timeline, normal_state(model, graph), NO_MARGIN)
+    return not cannot_bind(model, timeline, normal_state(model, graph))
 
 
 class TestRestarting:

@@ -17,7 +17,6 @@ from planner.optimization.decomposition.evaluation import Evaluation
 from planner.optimization.decomposition.master import Failure
 from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.problem import ProblemData
-from planner.optimization.formulation.stages import Margin
 from planner.optimization.solution.deadline import Deadline
 
 
@@ -61,14 +60,6 @@ def compare(data: ProblemData, monkeypatch: pytest.MonkeyPatch, seed: int) -> in
 @pytest.mark.parametrize("seed", range(0, 24, 2))
 def test_scenarios_cost_what_they_do_alone(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     compare(random_data(seed), monkeypatch, seed)
-
-
-def test_margins_and_tiers_that_are_down_count(tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [one.name for one in data_of(tiny.model).scenarios]
-    margins = {
-        name: Margin(demand=0.02 * i, heat=0.01 * i, spend=0.1) for i, name in enumerate(names)
-    }
-    assert compare(data_of(tiny.model, margins), monkeypatch, 1)
 
 
 def test_stages_that_differ_in_demand_have_one_form(tiny) -> None:

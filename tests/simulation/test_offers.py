@@ -15,7 +15,6 @@ from planner.infrastructure.failures import Event, Supply
 from planner.infrastructure.graph import build_graph
 from planner.infrastructure.loading import load_model
 from planner.optimization.formulation.problem import ProblemData
-from planner.optimization.formulation.stages import NO_MARGIN
 from planner.optimization.formulation.time_slices import arrival_minute
 from planner.scenarios.timeline import timeline_of
 
@@ -63,7 +62,7 @@ def test_programme_and_simulator_agree_on_when_rented_capacity_serves(
     serves = np.flatnonzero(run(model, event).target("load_rps", "cloud") > 1.0)
 
     timeline = timeline_of(model, build_graph(model), scenario(event))
-    assert serves[0] == arrival_minute(model, timeline, "cloud", NO_MARGIN)
+    assert serves[0] == arrival_minute(model, timeline, "cloud")
 
 
 def _short(delivers: float, at: float = 0, minutes: float = 1000, *providers: str) -> Event:

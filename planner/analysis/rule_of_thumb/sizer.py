@@ -32,7 +32,7 @@ class Sizer:
         self._deadline = Deadline(settings)
         self.model = model
         self.scenarios = scenarios
-        self.data = ProblemData(model, scenarios, {})
+        self.data = ProblemData(model, scenarios)
         self.gpus = GpuSizing(self.data, hold_largest)
         self.cooling = CoolingSizing(self.data)
 

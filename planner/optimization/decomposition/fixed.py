@@ -49,7 +49,7 @@ def with_purchases(
 
 
 def _waiving(data: ProblemData, waived: Mapping[Key, float]) -> ProblemData:
-    return data.changed(data.scenarios, data.margins, waived, data.learned)
+    return data.changed(data.scenarios, waived, data.learned)
 
 
 def at_purchases(

@@ -99,10 +99,9 @@ class Decomposition:
         return list(self._place_of(self.data, name).programme().rows.values())
 
     def change(self, data: ProblemData) -> None:
-        """Go on with other scenarios, margins, cuts or waived rows: blocks that stay are kept.
+        """Go on with other scenarios, cuts or waived rows: blocks that stay are kept.
 
-        The lower bound is kept only where requirements have but grown. Capacity that arrives later
-        is paid for a shorter time, so it may make recourse cheaper.
+        The lower bound is kept only where requirements have but grown.
         """
         same = unchanged(self.data, data)
         if not stricter(self.data, data):

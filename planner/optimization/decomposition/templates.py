@@ -281,8 +281,7 @@ class Templates:
                 names = _floor_names(data, stage)
                 least = np.array([stage.floors.get(name, 0.0) for name in names])
                 needs.append(least * (self._counts(place, stage, names) @ asked))
-            margin = data.margin(stage.scenario).demand
-            lost.append(asked + margin * (asked - demand))
+            lost.append(asked)
         return np.concatenate([*needs, np.zeros(0)]), np.concatenate(limits), np.concatenate(lost)
 
     def _asked(self, stage: Stage) -> tuple[Floats, Floats]:
@@ -433,7 +432,7 @@ class _Keys:
             for (family, subject, scenario), amount in place.data.waived.items()
             if scenario == place.scenario
         )
-        self._shared, self._waived = (place.where, place.data.margin(place.scenario)), waived
+        self._shared, self._waived = place.where, waived
 
     def of(self, group: Sequence[Stage]) -> Hashable:
         """Key of some stages that are built together."""
@@ -482,10 +481,8 @@ def _floor_names(data: ProblemData, stage: Stage) -> tuple[str, ...]:
 
 def _largest(data: ProblemData, stage: Stage, peaks: dict[str, float]) -> Stage:
     """A stage that asks for as much as any of its kind."""
-    more = 1 + data.margin(stage.scenario).demand
     demand = {
-        (zone, tier): more
-        * peaks[zone]
+        (zone, tier): peaks[zone]
         * stage.state.demand_factor.get(zone, 1.0)
         * data.model.tiers[tier].share
         for zone, tier in stage.demand_rps

@@ -32,8 +32,8 @@ from planner.optimization.formulation.stages import Stage, unanswered
 def cooling_balance(programme: Programme) -> None:
     """Once operators have reacted, plants carry away the heat of all powered GPUs.
 
-    ``φ_c·(σ_c·a[s,t,c] + (1 − σ_c)·Σ_g f[s,t,g,c]/μ_c)·(1 + margin) ≤ Σ_p q[s,t,c,p]``, relaxed
-    by ``φ_c·max_c·(1 + margin)·(1 − reacted[s,t])`` where it depends on measures whether they have
+    ``φ_c·(σ_c·a[s,t,c] + (1 − σ_c)·Σ_g f[s,t,g,c]/μ_c) ≤ Σ_p q[s,t,c,p]``, relaxed
+    by ``φ_c·max_c·(1 − reacted[s,t])`` where it depends on measures whether they have
     """
     data = programme.data
     for stage in data.stages:
@@ -43,11 +43,10 @@ def cooling_balance(programme: Programme) -> None:
                 continue
             heat = stage_heat(programme, stage, cluster)
             carried = _carried(programme, stage, cluster)
-            margin = 1 + data.margin(stage.scenario).heat
             if not reacted.certain:
-                most = margin * data.gpu(cluster).power_mw * data.model.clusters[cluster].max_gpus
+                most = data.gpu(cluster).power_mw * data.model.clusters[cluster].max_gpus
                 carried = carried + most * (1 - programme.when(reacted).expression)
-            programme.define(margin * heat <= carried, Family.COOLING_BALANCE, stage.label, cluster)
+            programme.define(heat <= carried, Family.COOLING_BALANCE, stage.label, cluster)
 
 
 def _carried(programme: Programme, stage: Stage, cluster: str) -> Expression:
@@ -92,16 +91,15 @@ def _ride_through(
 ) -> None:
     data, scenario = programme.data, stages[0].scenario
     entry, gpu = data.model.clusters[cluster], data.gpu(cluster)
-    margin = 1 + data.margin(scenario).heat
     stored: list[Expression] = []
     for stage in stages:
         on = powered(programme, stage, cluster)
         full = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, on, entry.max_utilisation)
         short = programme.variable("uncooled", stage.label, cluster)
-        left = margin * full - _carried(programme, stage, cluster)
+        left = full - _carried(programme, stage, cluster)
         if not stage.when_reacted.impossible:
             reacted = programme.when(stage.when_reacted).expression
-            left = left - margin * gpu.power_mw * entry.max_gpus * reacted
+            left = left - gpu.power_mw * entry.max_gpus * reacted
         programme.define(short >= left, Family.UNCOOLED, stage.label, cluster)
         stored.append(stage.hours * 3600 * short)
     amount = gpu.power_mw * entry.max_gpus * stages[-1].end_minute * 60

@@ -8,7 +8,6 @@ are. In stages,
 - floors are asked for in one minute of the stage that is simulated, that of the largest demand in
   all, at the demand and the ambient of that minute, and up to the tolerance of the verdict;
 - standby units carry load as early as they could after the first event of the scenario;
-- margins are none.
 """
 
 from __future__ import annotations
@@ -39,8 +38,8 @@ def loosened(data: ProblemData, known: ProblemData | None = None) -> ProblemData
     known
         An earlier one, loosened, whose stages are kept where the scenario is the same.
     """
-    before = known or replace(data, scenarios=(), margins={}, cuts=None)
-    loose = before.changed(data.scenarios, {}, {**data.waived, **stricter_rows(data)})
+    before = known or replace(data, scenarios=(), cuts=None)
+    loose = before.changed(data.scenarios, {**data.waived, **stricter_rows(data)})
     kept = {id(stage) for stage in before.stages}
     return loose.with_stages(
         tuple(one if id(one) in kept else _loosened(loose, one) for one in loose.stages)

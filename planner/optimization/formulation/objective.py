@@ -155,15 +155,13 @@ def _transport(programme: Programme, stage: str, hours: float) -> Expression:
 def recourse_cost(programme: Programme, stage: Stage) -> Expression:
     """Cost of one occurrence of a stage: emergency spend, lost requests, transport, USD."""
     terms = [emergency_spend(programme, stage), _transport(programme, stage.label, stage.hours)]
-    # A demand margin asks for more capacity; the demand that it adds is never lost.
-    real = 1 / (1 + programme.data.margin(stage.scenario).demand)
     total, coefficients = 0.0, dict[Variable, float]()
     for (zone, tier), demand in stage.demand_rps.items():
         entry = programme.data.model.tiers[tier]
         price = entry.value_usd_per_1000_requests + entry.sla_credit_usd_per_1000_requests
         if price:
             served = programme.by_stage[stage.label].served[zone, tier]
-            coefficients[served] = -lost_usd(real, stage.hours, price)
-            total += lost_usd(real * demand, stage.hours, price)
+            coefficients[served] = -lost_usd(1.0, stage.hours, price)
+            total += lost_usd(demand, stage.hours, price)
             total += lost_usd(stage.down_rps.get((zone, tier), 0.0), stage.hours, price)
     return sum_of([*terms, Expression(coefficients, total)])

@@ -30,11 +30,10 @@ def priced_tiers(data: ProblemData) -> dict[str, float]:
     return found
 
 
-def running_rps(data: ProblemData, stage: Stage, tier: str) -> float:
+def running_rps(stage: Stage, tier: str) -> float:
     """Work of a tier that ran before and wants to run in a stage: demand without surges."""
-    real = 1 / (1 + data.margin(stage.scenario).demand)
     return sum(
-        (real * rps + stage.down_rps.get((zone, tier), 0.0))
+        (rps + stage.down_rps.get((zone, tier), 0.0))
         / max(1.0, stage.state.demand_factor.get(zone, 1.0))
         for (zone, name), rps in stage.demand_rps.items()
         if name == tier
@@ -49,14 +48,13 @@ def preempted(programme: Programme) -> None:
     data = programme.data
     for tier in priced_tiers(data):
         for scenario, stages in data.stages_by_scenario.items():
-            running = [running_rps(data, stage, tier) for stage in stages]
+            running = [running_rps(stage, tier) for stage in stages]
             work = programme.variable("preempted", scenario, tier, high=max(running))
             programme.preempted[scenario, tier] = work
-            real = 1 / (1 + data.margin(scenario).demand)
             for stage, rps in zip(stages, running, strict=True):
                 served = programme.by_stage[stage.label].served
                 here = sum_of(served[key] for key in stage.demand_rps if key[1] == tier)
-                programme.define(work >= rps - real * here, Family.PREEMPTED, stage.label, tier)
+                programme.define(work >= rps - here, Family.PREEMPTED, stage.label, tier)
 
 
 def preemption_usd(programme: Programme, scenario: str) -> Expression:

@@ -43,8 +43,6 @@ from planner.optimization.formulation.crowds import Crowd, Group, find_crowds
 from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.simulated import SimulatedCut
 from planner.optimization.formulation.stages import (
-    NO_MARGIN,
-    Margin,
     ReactionVariant,
     Stage,
     cannot_bind,
@@ -85,7 +83,7 @@ def region_target(region: str) -> str:
 
 @dataclass(frozen=True)
 class ProblemData:
-    """A model with its scenarios and margins.
+    """A model with its scenarios.
 
     Parameters
     ----------
@@ -93,22 +91,19 @@ class ProblemData:
         Infrastructure.
     scenarios
         Scenarios to survive.
-    margins
-        Extra requirement by scenario.
-    cuts
-        Stages to cut scenarios like, and no others; None to cut where something changes.
     waived
         Rows stricter than the standard (`families.STRICTER`) that are left to the simulation, and
         by how much each may be broken, in its unit; infinite where it is not asked for at all.
+    cuts
+        Stages to cut scenarios like, and no others; None to cut where something changes.
     learned
         What the simulation of earlier plans was short of.
     """
 
     model: Model
     scenarios: tuple[Scenario, ...]
-    margins: Mapping[str, Margin]
-    cuts: Mapping[str, tuple[Stage, ...]] | None = None
     waived: Mapping[Key, float] = field(default_factory=dict)
+    cuts: Mapping[str, tuple[Stage, ...]] | None = None
     learned: tuple[SimulatedCut, ...] = ()
 
     @cached_property
@@ -197,14 +192,13 @@ class ProblemData:
     def stages_of(self, scenario: Scenario) -> Sequence[Stage]:
         """Stages of a scenario; none if it cannot bind."""
         timeline = in_season(self.model, timeline_of(self.model, self.graph, scenario))
-        margin = self.margin(scenario.name)
         if self.cuts is not None:
             cuts = self.cuts.get(scenario.name, ())
-            return cut_like(self.model, timeline, margin, cuts, self.normal)
+            return cut_like(self.model, timeline, cuts, self.normal)
         best = self.normal_at_best if self.model.measures else self.normal
-        if cannot_bind(self.model, timeline, self.normal, margin, best):
+        if cannot_bind(self.model, timeline, self.normal, best):
             return ()
-        return cut_stages(self.model, timeline, margin, self._reaction_variants(timeline))
+        return cut_stages(self.model, timeline, self._reaction_variants(timeline))
 
     def with_bought(self, bought: frozenset[str]) -> ProblemData:
         """The data with some measures in place, its scenarios cut into the same stages.
@@ -241,18 +235,14 @@ class ProblemData:
     def changed(
         self,
         scenarios: tuple[Scenario, ...],
-        margins: Mapping[str, Margin],
         waived: Mapping[Key, float],
         learned: tuple[SimulatedCut, ...] = (),
     ) -> ProblemData:
         """The data of a later round; what is known of the model, and stages that stay, are kept."""
-        later = self._sharing(scenarios=scenarios, margins=margins, waived=waived, learned=learned)
-        kept = {name for name in self.by_name if self.margin(name) == later.margin(name)}
+        later = self._sharing(scenarios=scenarios, waived=waived, learned=learned)
         known, before = self.stages_by_scenario, self.by_name
         stages = [
-            known.get(one.name, ())
-            if one.name in kept and one == before[one.name]
-            else later.stages_of(one)
+            known.get(one.name, ()) if one == before.get(one.name) else later.stages_of(one)
             for one in scenarios
         ]
         vars(later)["stages"] = tuple(chain.from_iterable(stages))
@@ -269,7 +259,7 @@ class ProblemData:
         return self._sharing(stages=stages)
 
     def _sharing(self, **other: object) -> ProblemData:
-        """The data with other scenarios, margins or waived rows, and all else that is known."""
+        """The data with other scenarios or waived rows, and all else that is known."""
         _ = self.transport_usd, self._plants_of, self.normal, self.normal_at_best, self.size_rps
         made = copy(self)
         of_scenarios = ("stages", "stages_by_scenario", "resumed", "by_name", "_after")
@@ -407,10 +397,6 @@ class ProblemData:
         return (
             sum(self.gpu(name).power_mw * c.max_gpus for name, c in model.clusters.items()) or 1.0
         )
-
-    def margin(self, scenario: str) -> Margin:
-        """Margin of a scenario."""
-        return self.margins.get(scenario, NO_MARGIN)
 
     def block_rps(self, cluster: str) -> float:
         """Requests per second that a block of a cluster serves."""

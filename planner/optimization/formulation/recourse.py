@@ -346,8 +346,6 @@ def served_floors(programme: Programme) -> None:
             if not amount:
                 continue
             needed = least * amount * in_force.expression
-            if in_force.certain:
-                needed = least * _counted(programme, stage, name, amount)
             row = Row(
                 Family.SERVED_FLOOR,
                 name,
@@ -358,18 +356,6 @@ def served_floors(programme: Programme) -> None:
             whose, where = tier_and_zone(name)
             names = (whose,) if where is None else (whose, where)
             programme.require(sum_of(served) >= needed, row, stage.label, *names)
-
-
-def _counted(programme: Programme, stage: Stage, name: str, amount: float) -> Expression:
-    """Demand that a floor is a share of; a demand margin counts only for tiers that are up."""
-    margin = programme.data.margin(stage.scenario).demand
-    maybe = stage.state.tiers_down - stage.at_best.tiers_down
-    total = Expression(constant=amount)
-    for (zone, tier), rps in stage.demand_rps.items() if margin else ():
-        if tier in maybe and counts_for(name, zone, tier):
-            is_up = up(programme, stage.outage, node("tier", tier)).expression
-            total = total - rps * margin / (1 + margin) * (1 - is_up)
-    return total
 
 
 def _in_force(programme: Programme, stage: Stage) -> Availability:
@@ -399,7 +385,7 @@ def _of_tier(programme: Programme, stage: Stage, name: str) -> tuple[list[Variab
 def emergency_budget(programme: Programme) -> None:
     """Emergency spend in every scenario stays within the budget approved for it.
 
-    ``Σ_t hours_t·price_v·surge_v·h[s,t,v]·(1 + margin) ≤ budget``
+    ``Σ_t hours_t·price_v·surge_v·h[s,t,v] ≤ budget``
     """
     data = programme.data
     for scenario, stages in data.stages_by_scenario.items():
@@ -407,10 +393,9 @@ def emergency_budget(programme: Programme) -> None:
         spend = sum_of(emergency_spend(programme, stage) for stage in stages)
         if spend.items():
             row = Row(Family.EMERGENCY_BUDGET, "budget", scenario, budget)
-            factor = 1 + data.margin(scenario).spend
             if programme.here_and_now and not may_exceed_budget(programme, data, stages):
                 continue  # it would tie stages together that have nothing to do with each other
-            programme.require(factor * spend <= budget, row, scenario)
+            programme.require(spend <= budget, row, scenario)
 
 
 def may_exceed_budget(programme: Programme, data: ProblemData, stages: Sequence[Stage]) -> bool:
@@ -434,8 +419,7 @@ def may_exceed_budget(programme: Programme, data: ProblemData, stages: Sequence[
             gpus, how_long, terms.usd_per_instance_hour, terms.gpus_per_instance,
             terms.price_factor,
         )  # fmt: skip
-    factor = 1 + data.margin(stages[0].scenario).spend
-    return bool(factor * total > emergency_budget_usd(data.model, stages[0].timeline.scenario))
+    return bool(total > emergency_budget_usd(data.model, stages[0].timeline.scenario))
 
 
 def emergency_spend(programme: Programme, stage: Stage) -> Expression:

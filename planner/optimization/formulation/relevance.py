@@ -33,8 +33,7 @@ def is_normal(data: ProblemData, stages: Sequence[Stage]) -> bool:
         for interval in timeline.intervals
     )
     normal, best = without(data.normal), without(data.normal_at_best)
-    calm, margin = replace(timeline, intervals=intervals), data.margin(timeline.scenario.name)
-    return cannot_bind(data.model, calm, normal, margin, best)
+    return cannot_bind(data.model, replace(timeline, intervals=intervals), normal, best)
 
 
 def may_be_down(stage: Stage, cluster: str) -> bool:
@@ -76,7 +75,7 @@ def _touched(data: ProblemData, stage: Stage, cluster: str) -> bool:
         return True
     touched = not stage.plants_touched.isdisjoint(data.chain_of(cluster, "primary"))
     hotter = stage.state.ambient_rise_c.get(region, 0.0) > 0
-    return touched or hotter or data.margin(stage.scenario).heat > 0
+    return touched or hotter
 
 
 def normal_limits(data: ProblemData, region: str) -> tuple[PowerLimit, ...]:
@@ -126,7 +125,6 @@ def _that_matter(data: ProblemData, stage: Stage, region: str) -> list[PowerLimi
         for cluster in data.clusters_in(region)
         if cluster not in stage.at_best.clusters_down and data.gpu(cluster).power_mw
     ]
-    margin = 1 + data.margin(stage.scenario).heat
     less = [limit for limit in limits if not any(known.implies(limit) for known in usual)]
     touched = [cluster for cluster in clusters if _touched(data, stage, cluster)]
     hungry = [(cluster, plant) for cluster in touched for plant in _carrying(data, stage, cluster)]
@@ -135,7 +133,7 @@ def _that_matter(data: ProblemData, stage: Stage, region: str) -> list[PowerLimi
         for limit in limits
         if (limit in less or any(_hungrier(data, limit, *pair) for pair in hungry))
         and limit.sources
-        and _most_mw(data, limit, clusters, margin) > limit.mw
+        and _most_mw(data, limit, clusters) > limit.mw
     ]
 
 
@@ -156,11 +154,11 @@ def _hungrier(data: ProblemData, limit: PowerLimit, cluster: str, plant: str) ->
     return data.draw_per_heat(limit, plant) > min(usual, default=0.0)
 
 
-def _most_mw(data: ProblemData, limit: PowerLimit, clusters: list[str], margin: float) -> float:
+def _most_mw(data: ProblemData, limit: PowerLimit, clusters: list[str]) -> float:
     """Upper bound on what clusters and their cooling draw under a limit, MW."""
     total = 0.0
     for cluster in clusters:
         plants = (data.draw_per_heat(limit, plant) for plant in data.plants_of(cluster))
         own = data.draw_per_power(limit, cluster)
-        total += data.largest_heat_mw(cluster) * (own + margin * max(plants, default=0.0))
+        total += data.largest_heat_mw(cluster) * (own + max(plants, default=0.0))
     return total

@@ -41,9 +41,9 @@ def service_capacity(programme: Programme) -> None:
     """Served requests stay within the capacity of services, in normal operation and in stages.
 
     ``Σ_k w[k,x]·Σ_z x[s,t,z,k] ≤ replicas up[s,t,x]·min(capacity_x, connections_x / seconds_x)``, w
-    being the share of a tier's requests that pass service x; margins of the loop multiply the left
-    side by (1 + services)/(1 + demand). Where measures add connections there is a row for each set
-    of them, relaxed unless exactly that set is bought. Limits above the offered load have no row.
+    being the share of a tier's requests that pass service x. Where measures add connections there
+    is a row for each set of them, relaxed unless exactly that set is bought. Limits above the
+    offered load have no row.
     """
     limited = limited_services(programme.data.model)
     for moment in _moments(programme) if limited else ():
@@ -85,16 +85,10 @@ def _by_tier(rps: Mapping[tuple[str, str], float]) -> dict[str, float]:
 
 def _limit(programme: Programme, moment: Moment, name: str, weights: Mapping[str, float]) -> None:
     model = programme.data.model
-    margin = programme.data.margin(moment.scenario)
-    # A demand margin asks for more GPUs, not for services that let more through.
-    factor = (1 + margin.services) / (1 + margin.demand)
     asked = sum(weight * moment.asked_rps[tier] for tier, weight in weights.items())
     if not asked:
         return
-    asked *= factor
-    through = factor * sum_of(
-        weight * moment.served_rps[tier] for tier, weight in weights.items() if weight
-    )
+    through = sum_of(weight * moment.served_rps[tier] for tier, weight in weights.items() if weight)
     replicas = _replicas(programme, moment.outage, name)
     settled = not replicas.items()
     left = degradation(model, name, moment.state, itself_up=True)

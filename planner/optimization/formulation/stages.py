@@ -21,34 +21,6 @@ from planner.scenarios.timeline import Outage, Timeline
 
 
 @dataclass(frozen=True)
-class Margin:
-    """Extra requirement on a scenario in which the simulation fell short of the programme.
-
-    Parameters
-    ----------
-    demand
-        Demand to carry beyond the real one, as a share of it.
-    heat
-        Heat to remove beyond the real one, as a share of it.
-    late_minutes
-        Minutes by which emergency capacity and standby units count as arriving later.
-    services
-        Requests that services with limits have to let through beyond those served, as a share.
-    spend
-        Emergency spend to reckon with beyond that of the programme, as a share of it.
-    """
-
-    demand: float = 0.0
-    heat: float = 0.0
-    late_minutes: float = 0.0
-    services: float = 0.0
-    spend: float = 0.0
-
-
-NO_MARGIN = Margin()
-
-
-@dataclass(frozen=True)
 class ReactionVariant:
     """Reaction variant: how a scenario runs with one combination of the measures that change it.
 
@@ -106,7 +78,7 @@ class Stage:
     start_minute, end_minute
         Slice of time since the failure.
     demand_rps
-        Largest demand of some minutes by (zone, tier), margin included; 0 for tiers that are down.
+        Largest demand of some minutes by (zone, tier); 0 for tiers that are down.
     down_rps
         Demand of tiers that are down, by (zone, tier): lost whatever is bought.
     demand_minutes
@@ -228,7 +200,6 @@ def cannot_bind(
     model: Model,
     timeline: Timeline,
     normal: SystemState,
-    margin: Margin,
     best: SystemState | None = None,
 ) -> bool:
     """Whether the rest of the programme already implies every requirement of a scenario.
@@ -245,7 +216,7 @@ def cannot_bind(
     """
     optional = {feed for measure in model.measures.values() for feed in measure.feeds}
     hit = {feed_hit(event) for event in timeline.scenario.events}
-    if margin != NO_MARGIN or hit & optional:
+    if hit & optional:
         return False
     return all(
         leaves_enough(model, interval.state, normal)

@@ -11,7 +11,7 @@ from math import ceil, inf, isinf
 import numpy as np
 
 from planner.infrastructure.entities import Model
-from planner.optimization.formulation.stages import Margin, ReactionVariant, Stage
+from planner.optimization.formulation.stages import ReactionVariant, Stage
 from planner.scenarios.demand import ModelKey, demand_at, demand_windows
 from planner.scenarios.services import limited_services
 from planner.scenarios.standard import Floor, floors, floors_at
@@ -31,7 +31,7 @@ SAME_PEAK = 0.005
 
 
 def cut_stages(
-    model: Model, timeline: Timeline, margin: Margin, variants: tuple[ReactionVariant, ...] = ()
+    model: Model, timeline: Timeline, variants: tuple[ReactionVariant, ...] = ()
 ) -> tuple[Stage, ...]:
     """Cut a scenario into stages at lead times, start-up times, floors, reactions and repairs.
 
@@ -48,17 +48,15 @@ def cut_stages(
     rules = floors(model, timeline.scenario.severity)
     slices: list[_Slice] = []
     for interval in timeline.intervals:
-        found = [_cuts(variant, interval, rules, margin) for variant in variants]
+        found = [_cuts(variant, interval, rules) for variant in variants]
         for start, end in pairwise(sorted(set().union(*found))):
-            pieces = tuple(
-                _piece(variant, interval, (start, end), rules, margin) for variant in variants
-            )
+            pieces = tuple(_piece(variant, interval, (start, end), rules) for variant in variants)
             time_slice = _Slice(start, end, interval, _state(model, interval.state), pieces)
             if slices and slices[-1].same_as(time_slice):
                 time_slice = replace(time_slice, start=slices.pop().start)
             slices.append(time_slice)
     windows = (window for piece in slices for window in _windows(model, timeline, piece))
-    return tuple(_stage(variants, i, piece, margin) for i, piece in enumerate(windows))
+    return tuple(_stage(variants, i, piece) for i, piece in enumerate(windows))
 
 
 def _windows(model: Model, timeline: Timeline, piece: _Slice) -> Iterator[_Slice]:
@@ -71,7 +69,7 @@ def _windows(model: Model, timeline: Timeline, piece: _Slice) -> Iterator[_Slice
 
 
 def cut_like(
-    model: Model, timeline: Timeline, margin: Margin, stages: tuple[Stage, ...], normal: SystemState
+    model: Model, timeline: Timeline, stages: tuple[Stage, ...], normal: SystemState
 ) -> tuple[Stage, ...]:
     """Stages of a scenario with the cuts of given ones, and no others.
 
@@ -98,9 +96,9 @@ def cut_like(
         if any(state != states[0] for state in states):
             raise ValueError(f"{stage.label} is cut too coarsely.")
         span = (stage.start_minute, stage.end_minute)
-        piece = _piece(variant, inside[0], span, rules, margin)
+        piece = _piece(variant, inside[0], span, rules)
         time_slice = _Slice(*span, inside[0], states[0], (piece,), stage.demand_minutes)
-        result.append(_stage((variant,), stage.index, time_slice, margin))
+        result.append(_stage((variant,), stage.index, time_slice))
     return tuple(result)
 
 
@@ -145,22 +143,20 @@ def _state(model: Model, state: SystemState) -> SystemState:
     return replace(state, services_down=frozenset(), replicas_down={})
 
 
-def _cuts(
-    variant: ReactionVariant, interval: Interval, rules: tuple[Floor, ...], margin: Margin
-) -> set[float]:
+def _cuts(variant: ReactionVariant, interval: Interval, rules: tuple[Floor, ...]) -> set[float]:
     model, timeline = variant.model, variant.timeline
     cuts = {interval.start_minute, interval.end_minute, *timeline.failures}
     acts = (timeline.standby_minutes, timeline.switch_off_minutes)
     cuts |= {start + after for start in timeline.failures for after in acts}
     cuts |= {reroute_minute(timeline, lost) for lost in _losses_of_clusters(timeline)}
     cuts |= {start + rule.from_minute for start in timeline.clock.starts for rule in rules}
-    cuts |= {arrival_minute(model, timeline, offer, margin) for offer in model.offers}
+    cuts |= {arrival_minute(model, timeline, offer) for offer in model.offers}
     if any(other.state.offer_share for other in timeline.intervals):
         known = ceil(timeline.operations.failover_minutes)
         cuts |= {other.start_minute + known for other in timeline.intervals}
     events = (interval.start_minute, *_cooling_events(timeline))
     for plant, unit in variant.starting:
-        cuts |= {start_minute(model, timeline, plant, unit, hit, margin) for hit in events}
+        cuts |= {start_minute(model, timeline, plant, unit, hit) for hit in events}
     return {cut for cut in cuts if interval.start_minute <= cut <= interval.end_minute}
 
 
@@ -193,7 +189,7 @@ def _cooling_events(timeline: Timeline) -> list[float]:
     return [timed.begins for timed in timeline.events if timed.event.kind in COOLING_EVENTS]
 
 
-def arrival_minute(model: Model, timeline: Timeline, offer: str, margin: Margin) -> float:
+def arrival_minute(model: Model, timeline: Timeline, offer: str) -> float:
     """Minute from which an offer's instances serve.
 
     That is the failover minutes after they arrive, and not before load balancers act on a failure.
@@ -203,18 +199,16 @@ def arrival_minute(model: Model, timeline: Timeline, offer: str, margin: Margin)
     operations, lead = timeline.operations, model.offers[offer].lead_time_minutes
     known = ceil(ceil(timeline.order_minute) + lead) + ceil(operations.failover_minutes)
     acting = timeline.short_from + operations.earliest_reroute_minutes
-    return max(known, acting) + margin.late_minutes
+    return max(known, acting)
 
 
-def start_minute(
-    model: Model, timeline: Timeline, plant: str, unit: str, minute: float, margin: Margin
-) -> float:
+def start_minute(model: Model, timeline: Timeline, plant: str, unit: str, minute: float) -> float:
     """Minute from which a unit type that is started carries load, by the events up to a minute."""
     entry, kind = model.plants[plant], model.cooling_units[unit]
     trigger = max((hit for hit in _cooling_events(timeline) if hit <= minute), default=0.0)
     if not entry.automatic:
         trigger = max(trigger, timeline.failure_at(minute) + timeline.standby_minutes)
-    return trigger + kind.start_minutes + margin.late_minutes
+    return trigger + kind.start_minutes
 
 
 def _piece(
@@ -222,7 +216,6 @@ def _piece(
     interval: Interval,
     span: tuple[float, float],
     rules: tuple[Floor, ...],
-    margin: Margin,
 ) -> _Piece:
     model, timeline = variant.model, variant.timeline
     start, state = span[0], interval.state
@@ -232,13 +225,13 @@ def _piece(
     arrived = tuple(
         offer
         for offer in model.offers
-        if arrival_minute(model, timeline, offer, margin) <= start
+        if arrival_minute(model, timeline, offer) <= start
         and offer not in state.offers_down
         and delivered.get(offer, 1.0)
     )
     carrying = dict(variant.running)
     for plant, unit in variant.starting:
-        if start_minute(model, timeline, plant, unit, start, margin) <= start:
+        if start_minute(model, timeline, plant, unit, start) <= start:
             carrying[plant] |= {unit}
     started_or_restarting = _kept_once(_without(carrying, interval.at_best.restarting))
     started = _kept_once(_without(started_or_restarting, state.restarting))
@@ -285,9 +278,7 @@ def _shared(units: tuple[tuple[str, frozenset[str]], ...]) -> dict[str, frozense
     return dict(units)
 
 
-def _stage(
-    variants: tuple[ReactionVariant, ...], index: int, time_slice: _Slice, margin: Margin
-) -> Stage:
+def _stage(variants: tuple[ReactionVariant, ...], index: int, time_slice: _Slice) -> Stage:
     """The stage in the first reaction variant, with groups of variants where they differ."""
     by_piece: list[tuple[_Piece, list[int]]] = []
     for variant, piece in zip(variants, time_slice.pieces, strict=True):
@@ -297,7 +288,7 @@ def _stage(
         else:
             by_piece.append((piece, [variant.number]))
     first = variants[0]
-    demand, down = _demand(first, time_slice, margin)
+    demand, down = _demand(first, time_slice)
     stages = [
         Stage(
             timeline=first.timeline,
@@ -326,7 +317,7 @@ def _stage(
     return replace(stages[0], variants=tuple(zip(numbered, stages, strict=True)))
 
 
-def _demand(variant: ReactionVariant, time_slice: _Slice, margin: Margin) -> tuple[Asked, Asked]:
+def _demand(variant: ReactionVariant, time_slice: _Slice) -> tuple[Asked, Asked]:
     """Demand by (zone, tier): of tiers that can be up, and of those down whatever is bought."""
     interval = time_slice.interval
     return _largest_demand(
@@ -335,7 +326,6 @@ def _demand(variant: ReactionVariant, time_slice: _Slice, margin: Margin) -> tup
         time_slice.minutes,
         frozenset(interval.state.demand_factor.items()),
         interval.at_best.tiers_down,
-        margin.demand,
     )
 
 
@@ -346,7 +336,6 @@ def _largest_demand(
     minutes: tuple[float, ...],
     factors: frozenset[tuple[str, float]],
     tiers_down: frozenset[str],
-    margin: float,
 ) -> tuple[Asked, Asked]:
     """Largest demand of some minutes: scenarios that begin at the same hour share it."""
     model, factor_of = key.model, dict(factors)
@@ -357,7 +346,7 @@ def _largest_demand(
         for tier, entry in model.tiers.items():
             rps = peak * factor_of.get(zone, 1.0) * entry.share
             lost = tier in tiers_down
-            demand[zone, tier] = 0.0 if lost else rps * (1 + margin)
+            demand[zone, tier] = 0.0 if lost else rps
             if lost and rps:
                 down[zone, tier] = rps
     return demand, down

@@ -142,7 +142,7 @@ def _supply(trials: Trials, scenario: Scenario, minute: float) -> Iterator[Relax
     model = data.model
     stage = data.stages_by_scenario[scenario.name][0]
     for offer, terms in model.offers.items():
-        if arrival_minute(model, stage.timeline, offer, data.margin(scenario.name)) > minute:
+        if arrival_minute(model, stage.timeline, offer) > minute:
             path = f"offers.{offer}.lead_time_minutes"
             shorter = _shorter(terms.lead_time_minutes)
             yield from _value("lead_time_minutes", offer, "min", path, shorter)

@@ -328,7 +328,6 @@ def _check_services(data: ProblemData, stage: Stage, at_stage: StageValues) -> I
         )
         room = service_rps(model, name) * replicas_up(model, name, state)
         room *= degradation(model, name, state)
-        passed /= 1 + data.margin(stage.scenario).demand
         if exceeds(passed, room, data.size_rps):
             yield f"{stage.label}: {passed:.3f} requests/s pass {name}, which takes {room:.3f}"
 
@@ -356,13 +355,12 @@ def _check_cooling(
         capacity = stage_capacity_mw(data, solution.fleet, stage, plant)
         if off := worst(carried, max(0.0, capacity), data.size_mw):
             yield f"{stage.label}: {plant} carries {off[0]:.3f} of {capacity:.3f} MW"
-    margin = 1 + data.margin(stage.scenario).heat
     for cluster in sorted({cluster for cluster, _ in at_stage.carried_mw}):
         carried = sum(mw for (name, _), mw in at_stage.carried_mw.items() if name == cluster)
         if cluster not in at_stage.heat_mw:
             continue
         if stage.reacted:
-            if worst(margin * at_stage.heat_mw[cluster], carried, data.size_mw):
+            if worst(at_stage.heat_mw[cluster], carried, data.size_mw):
                 yield f"{stage.label}: {cluster} is short of cooling"
             continue
         gpu, entry = data.gpu(cluster), data.model.clusters[cluster]
@@ -371,7 +369,7 @@ def _check_cooling(
             # Loads without power go off by themselves; GPUs that operators switched off stay off.
             gpus = at_stage.powered_gpus[cluster]
         full = heat_at_utilisation_mw(gpu.power_mw, gpu.static_share, gpus, entry.max_utilisation)
-        short = np.maximum(0.0, margin * full - carried)
+        short = np.maximum(0.0, full - carried)
         stored[cluster] = stored.get(cluster, 0.0) + stage.hours * 3600 * short
 
 

@@ -220,7 +220,7 @@ def occurrence_usd(programme: Programme, solution: Solution, data: ProblemData) 
             cost += _lost(data, stage, at_stage)
             cost += _transport(programme, solution, stage.label, stage.hours)
         for tier, usd in priced_tiers(data).items():
-            cost += usd * max(_interrupted(programme, solution, data, one, tier) for one in stages)
+            cost += usd * max(_interrupted(programme, solution, one, tier) for one in stages)
         costs[scenario] = cost
     return costs
 
@@ -265,14 +265,11 @@ def emergency_spend_usd(data: ProblemData, stage: Stage, at_stage: StageValues) 
     return total
 
 
-def _interrupted(
-    programme: Programme, solution: Solution, data: ProblemData, stage: Stage, tier: str
-) -> float:
+def _interrupted(programme: Programme, solution: Solution, stage: Stage, tier: str) -> float:
     """Work of a preemptible tier that is interrupted in a stage, requests/s."""
     served = stage_values(programme, solution, stage).served_rps
     kept = sum(rps for (_, name), rps in served.items() if name == tier)
-    kept /= 1 + data.margin(stage.scenario).demand
-    running = running_rps(data, stage, tier)
+    running = running_rps(stage, tier)
     return float(interrupted_rps(running, running, kept))
 
 
@@ -281,8 +278,7 @@ def _lost(data: ProblemData, stage: Stage, at_stage: StageValues) -> float:
     for (zone, tier), demand in stage.demand_rps.items():
         entry = data.model.tiers[tier]
         price = entry.value_usd_per_1000_requests + entry.sla_credit_usd_per_1000_requests
-        margin = 1 + data.margin(stage.scenario).demand
-        rps = (demand - at_stage.served_rps[zone, tier]) / margin
+        rps = demand - at_stage.served_rps[zone, tier]
         rps += stage.down_rps.get((zone, tier), 0.0)
         total += lost_usd(rps, stage.hours, price)
     return total

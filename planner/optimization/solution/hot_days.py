@@ -54,7 +54,7 @@ def planned_days(model: Model, failures: Sequence[Scenario]) -> dict[str, Planne
     """Hours on days of the year that matter to each failure beside the hours of the week."""
     if not seasonal_regions(model):
         return {}
-    base = ProblemData(model, (), {})
+    base = ProblemData(model, ())
     excess = _Excess(model)
     timelines = {one.name: timeline_of(model, base.graph, one) for one in failures}
     hottest = {}

@@ -83,7 +83,7 @@ def planned_hours(model: Model, failures: Sequence[Scenario]) -> Iterator[Planne
     expected cost of recourse is priced at no less demand than there is, hour by hour, as far as
     the hours planned for reach; where zones differ in what they lose that is an estimate, no bound.
     """
-    data = ProblemData(model, tuple(failures), {})
+    data = ProblemData(model, tuple(failures))
     places, on_days = Places.of(data), planned_days(model, failures)
     for failure in failures:
         stages, days = data.stages_by_scenario.get(failure.name), on_days.get(failure.name, {})
