@@ -200,7 +200,7 @@ def test_marginal_values_are_those_of_trying_every_fleet(
         solution.bound,
         Questions(replace(EXACT, method=method), 1000),
     )
-    world = World(model, data.scenarios, {})
+    world = World(model, data.scenarios)
     tried = [
         (counts_of(programme, fleet), world.fixed_cost(fleet) + world.running_cost(fleet))
         for fleet in fleets(model)
@@ -257,7 +257,7 @@ def test_scenario_costs_are_those_of_enumeration(
     saved = {removal.names[0]: removal.saves.usd for removal in removals}
     for scenario in scenarios:
         rest = tuple(kept for kept in scenarios if kept is not scenario)
-        cost, _ = cheapest(model, rest, {})
+        cost, _ = cheapest(model, rest)
         found = saved.get(scenario.name, 0.0)
         assert found == pytest.approx(study.cost - cost, rel=1e-5, abs=USD), scenario.name
     assert set(silent) <= {scenario.name for scenario in scenarios}

@@ -81,7 +81,7 @@ def decomposed(data: ProblemData, settings: SolverSettings) -> tuple[Programme, 
             return programme, solution
         gone = set(solution.conflict)
         kept = tuple(one for one in parts.data.scenarios if one.name not in gone)
-        parts.change(parts.data.changed(kept, {}, {}))
+        parts.change(parts.data.changed(kept, {}))
 
 
 def possible(data: ProblemData) -> ProblemData:

@@ -88,7 +88,7 @@ class TestEnumeration:
         for seed in COSTLY:
             plain = dear(drawn_model(seed))
             model = with_risk(plain, **risk)
-            cost, _ = cheapest(model, all_scenarios(model), {})
+            cost, _ = cheapest(model, all_scenarios(model))
             programme = build(ProblemData(model, all_scenarios(model), {}))
             solution = solve(programme, EXACT)
             assert (solution.status == "optimal") == math.isfinite(cost), f"seed {seed}"
@@ -210,7 +210,7 @@ class TestBudgets:
             model = drawn_model(seed)
             finance = model.finance.replace(emergency_budget_by_class_usd={"region": 2000.0})
             model = model.replace(finance=finance)
-            cost, _ = cheapest(model, all_scenarios(model), {})
+            cost, _ = cheapest(model, all_scenarios(model))
             solution = solve(build(ProblemData(model, all_scenarios(model), {})), EXACT)
             assert (solution.status == "optimal") == math.isfinite(cost), f"seed {seed}"
             if math.isfinite(cost):

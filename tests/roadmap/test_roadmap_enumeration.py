@@ -97,7 +97,7 @@ class Listing:
         """Fleets that a node allows, with the present value of their cost in it."""
         zones = {"z": self.model.zones["z"].replace(demand_rps=demand(self.model, period, path))}
         here = self.model.replace(zones=zones, horizon=None)
-        world = World(here, all_scenarios(here), {})
+        world = World(here, all_scenarios(here))
         weight = chance * (1 + RATE) ** -period
         return [
             (weight * (world.fixed_cost(fleet) + world.running_cost(fleet)), fleet)
