@@ -59,7 +59,7 @@ def worst(left: Any, right: Any, size: float = 1.0) -> tuple[float, float] | Non
 
 def broken_rules(model: Model, fleet: Fleet) -> list[str]:
     """Rules on purchases that a fleet breaks, the budget of capital among them."""
-    data = ProblemData(model, (), {})
+    data = ProblemData(model, ())
     return [*check_purchases(data, fleet), *check_money(data, purchase_items(data, fleet))]
 
 
