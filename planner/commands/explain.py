@@ -48,7 +48,7 @@ def command(
 
     Solves the programme of the plan repeatedly, each time without one scenario or requirement, or
     with one unit, block, instance or megawatt less or more: which scenario binds which decision,
-    what each costs, the marginal value of the next one, and what the margins bought.
+    what each costs, the marginal value of the next one, and what was learned from the simulation.
     MODEL is only needed where the plan's model has moved, or to take one that extends it.
     """
     from planner.analysis.explanation import explain
