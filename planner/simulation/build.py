@@ -62,7 +62,7 @@ class Layout:
     order: Ints
     power: dict[tuple[PowerLimit, ...], SharedPower] = field(default_factory=dict)
     _known: dict[int, tuple[Scenario, Timeline]] = field(default_factory=dict)
-    _usual: dict[float, tuple[Floats, Floats]] = field(default_factory=dict)
+    _usual: dict[tuple[float, int], tuple[Floats, Floats]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, model: Model, measures: frozenset[str]) -> Layout:
@@ -92,15 +92,17 @@ class Layout:
 
     def usual(self, hour: float) -> tuple[Floats, Floats]:
         """Demand (T, Z) and ambient temperature (T, R) of the minutes after a start hour."""
-        known = self._usual.get(hour)
+        model = self.model
+        # Layouts that differ in their horizon only share what is known.
+        horizon = round(model.simulation.horizon_minutes)
+        known = self._usual.get((hour, horizon))
         if known is None:
-            model = self.model
-            at = np.arange(round(model.simulation.horizon_minutes), dtype=float)
+            at = np.arange(horizon, dtype=float)
             usual_c = np.array([ambient_at(model, region, hour, at) for region in model.regions])
             known = demand_at(model, hour, at).T, usual_c.reshape(-1, len(at)).T
             if len(self._usual) >= MOST_HOURS:
                 self._usual.clear()
-            self._usual[hour] = known
+            self._usual[hour, horizon] = known
         return known
 
     def world(self, fleet: Fleet, scenarios: Sequence[Scenario]) -> World:

@@ -380,8 +380,9 @@ def test_a_difference_is_certain_where_its_bounds_have_one_sign() -> None:
 def test_margins_of_earlier_versions_are_left_out(tiny_planned: Plan) -> None:
     """They asked for more than the simulation does; purchases and verdicts are the same."""
     data = json.loads(tiny_planned.to_json())
+    without = Plan.model_validate(data)
     data["verification"]["rounds"][0]["margins"] = [{"scenario": "surge", "demand": 0.1}]
-    assert Plan.model_validate(data) == tiny_planned
+    assert Plan.model_validate(data) == without
 
 
 def test_a_plan_states_its_round(tiny_planned: Plan) -> None:
