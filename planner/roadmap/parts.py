@@ -43,6 +43,9 @@ from planner.roadmap.programme import RoadmapProgramme
 
 #: Whole variables from which on a first roadmap is found period by period.
 MANY_WHOLE = 1000
+#: Price of missing a failure that the best orders fail, where missing one that they survive costs
+#: 1: what is survived is not given up for what is not.
+FAILING = 1e-3
 
 
 def node_of(failure: str) -> str:
@@ -66,6 +69,8 @@ class RoadmapParts(Decomposition):
         What is asked for in each node; without it, all of its data.
     left_out
         Failures without recourse at all, of which nothing is asked.
+    failing
+        Failures that the best orders so far do not survive.
     worth_usd
         What a GPU more in service is worth a year in the relaxation, by node and cluster.
     """
@@ -73,6 +78,7 @@ class RoadmapParts(Decomposition):
     roadmap: RoadmapProgramme = field(kw_only=True)
     asked: dict[str, ProblemData] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
+    failing: frozenset[str] = frozenset()
     worth_usd: dict[tuple[str, str], float] = field(default_factory=dict)
     unit: str = "M USD"
 
@@ -159,7 +165,7 @@ class RoadmapParts(Decomposition):
     def unmet(
         self, failures: Sequence[Failure], settings: SolverSettings, whole: bool = False
     ) -> list[str]:
-        """Those of some failures that are missed where least is missed.
+        """Those of some failures, or with cuts from the simulation, missed where least is missed.
 
         A programme of orders, in part or whole, in which the cuts of each failure may be missed at
         a price, is solved with more cuts until none is new.
@@ -192,17 +198,24 @@ class RoadmapParts(Decomposition):
     ) -> tuple[Problem, dict[str, Variable]]:
         """Orders that miss least of some cuts, and what each failure misses."""
         base, problem = self.base.problem, Problem()
-        problem.variables, problem.constraints = list(base.variables), list(base.constraints)
-        missed = {}
+        problem.variables = list(base.variables)
+        problem.constraints = base.constraints[: self.roadmap.rows]
+        missed: dict[str, Variable] = {}
         for index, failure in enumerate(failures):
             much = missed[failure.name] = problem.add_variable(label("missed", str(index)))
             for row in failure.alone:
                 step = row.sense * max(map(abs, row.expression.terms.values()), default=1.0)
                 problem.constraints.append(Constraint(row.expression + step * much, row.sense))
+        for name, row in self.roadmap.learned():
+            if name not in missed:
+                missed[name] = problem.add_variable(label("missed", str(len(missed))))
+            problem.constraints.append(Constraint(row.expression + missed[name], row.sense))
         for index, (name, cut) in enumerate(cuts):
             row = Constraint(cut.expression(base.variables) - missed[name], AT_MOST)
             problem.add(row, label("possible", str(index)))
-        problem.objective = sum_of(missed.values())
+        problem.objective = sum_of(
+            (FAILING if name in self.failing else 1.0) * much for name, much in missed.items()
+        )
         return problem, missed
 
     def ask(self, asked: Mapping[str, ProblemData]) -> None:

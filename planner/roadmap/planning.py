@@ -200,8 +200,10 @@ class _Planning:
         Scenarios of each node with the hours that have joined.
     not_planned
         Failures by node that nothing meets in time.
+    steady
+        Failures, as ``node/scenario``, whose cuts leave no roadmap: they get no more.
     bound_usd
-        What every roadmap that survives costs at least; None where hours have joined since.
+        What every roadmap that survives costs at least; None where something else is asked since.
     simulated
         What came of the nodes last.
     best
@@ -218,6 +220,7 @@ class _Planning:
     decided: Mapping[OrderKey, int]
     decided_periods: int
     not_planned: dict[str, frozenset[str]] = field(default_factory=dict)
+    steady: set[str] = field(default_factory=set)
     bound_usd: float | None = None
     simulated: dict[str, NodeOutcome] = field(default_factory=dict)
     best: tuple[Solution, dict[str, NodeOutcome], float] | None = None
@@ -258,23 +261,43 @@ class _Planning:
             raise SolverError(UNFINISHED) from None
 
     def _solved(self, first: Mapping[str, float] | None) -> Solution:
-        if self.best is not None:
-            if self.bound_usd is None:
-                self.bound_usd = self._bound()
-            return solve_roadmap(self.parts, self.deadline.settings(late=True), first)
-        if self.bridging:
+        if self.bridging and self.best is None:
             self._give_up(name for node in self.bridging for name in self._hopeless(node))
             self.parts.lay_out(self.deadline)
             early = [one for one in self.parts.failures if node_of(one.name) in self.bridging]
             self._give_up(self.parts.unmet(early, self.deadline.settings()))
         while True:
+            if self.best is not None and self.bound_usd is None:
+                # Something else is asked: the best so far is judged by that.
+                (before, _, _), self.bound_usd, self.best = self.best, self._bound(), None
+                self.simulate(before)
             solution = solve_roadmap(self.parts, self.deadline.settings(late=True), first)
-            late = {name for name in solution.conflict if node_of(name) in self.bridging}
-            late -= self.parts.left_out
-            if solution.status != "infeasible" or not late:
-                self.bound_usd = solution.bound
-                return solution
+            if solution.status != "infeasible" or not self._conceded(solution.conflict):
+                break
+        if self.best is None:
+            self.bound_usd = solution.bound
+        return solution
+
+    def _conceded(self, conflict: Iterable[str]) -> bool:
+        """Ask less of failures that leave no roadmap; whether there is less to ask.
+
+        Nothing of those in bridging nodes, which then count as not met in time; of others, only
+        what the simulation taught of them.
+        """
+        leaving = set(conflict)
+        late = {name for name in leaving if node_of(name) in self.bridging}
+        late -= self.parts.left_out
+        taught = leaving & {name for name, _ in self.roadmap.learned()}
+        if late:
             self._give_up(late)
+            self.bound_usd = None
+        self.steady |= late or taught
+        for name, each in self.roadmap.nodes.items():
+            cuts = each.data.learned
+            kept = tuple(cut for cut in cuts if joined(name, cut.scenario) not in self.steady)
+            each.data = each.data.with_learned(kept)
+        self.roadmap.learn_anew()
+        return bool(late or taught)
 
     def _bound(self) -> float:
         """What every roadmap costs at least without what was learned; infinite if none is left."""
@@ -333,16 +356,22 @@ class _Planning:
         ):
             bound = -math.inf if self.bound_usd is None else self.bound_usd
             self.best = solution, self.simulated, bound
+            self.parts.failing = frozenset(
+                joined(name, scenario)
+                for name, found in self.simulated.items()
+                for scenario in found.missed
+            )
 
     def _simulated(self, name: str, solution: Solution) -> NodeOutcome:
         each, before = self.roadmap.nodes[name], self.simulated.get(name)
         fleet = fleet_of(each.programme, solution.values)
-        if before is not None and before.fleet == fleet and not before.made.beyond:
+        late = self.not_planned.get(name, frozenset())
+        same = before is not None and before.fleet == fleet and before.not_planned == late
+        if before is not None and same and not before.made.beyond:
             return before
         model, selection = each.data.model, self.selected[name]
         verdicts = judge(model, fleet, each.data.scenarios, stories=False)
         made = Round(1, each.programme, replace(solution, fleet=fleet), (), verdicts)
-        late = self.not_planned.get(name, frozenset())
         found = NodeOutcome(made, selection, late, self.short.get(name, ()))
         if found.missed or self.deadline.over:
             return found
@@ -390,9 +419,7 @@ class _Planning:
                 self.roadmap.nodes[name].data = data.with_learned(learned)
         if all(self.roadmap.nodes[name].data.learned == d.learned for name, d in before.items()):
             return False
-        del self.roadmap.base.problem.constraints[self.roadmap.rows :]
-        for each in self.roadmap.nodes.values():
-            simulated_cuts(replace(each.programme, data=each.data))
+        self.roadmap.learn_anew()
         self.parts.bound = bound
         return True
 
@@ -403,8 +430,10 @@ class _Planning:
         each.data = each.data.changed(
             self.selected[name].scenarios, each.data.waived, each.data.learned
         )
-        loose = loosened(each.data, self.parts.asked[name])
-        self.parts.ask({**self.parts.asked, name: loose})
+        asked = self.parts.asked[name]
+        # What nothing is asked of stays so: its rows are waived in what is asked only.
+        data = each.data.changed(each.data.scenarios, {}, {**each.data.waived, **asked.waived})
+        self.parts.ask({**self.parts.asked, name: loosened(data, asked)})
         self.bound_usd = None
         if name in self.bridging:
             self._give_up(self._hopeless(name))
@@ -414,7 +443,8 @@ class _Planning:
         each, judged = self.roadmap.nodes[name], self._judged(name)
         counts = tuple(counts_of(judged.base, found.fleet).values())
         outcomes = (*found.made.verdicts, *found.made.beyond)
-        missed = [one for one in outcomes if one.name in found.missed]
+        asked = {one for one in found.missed if joined(name, one) not in self.steady}
+        missed = [one for one in outcomes if one.name in asked]
         most = judged.net(judged.most)
         new = [
             cut

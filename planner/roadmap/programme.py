@@ -39,9 +39,10 @@ from planner.optimization.formulation.algebra import (
 )
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
-from planner.optimization.formulation.labels import label, part
+from planner.optimization.formulation.labels import joined, label, part
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.purchases import simulated_cuts
 from planner.optimization.formulation.recourse import NORMAL, may_turn_away
 from planner.optimization.formulation.variables import StageVariables
 from planner.optimization.solution.decisions import Decision, variables
@@ -146,6 +147,19 @@ class RoadmapProgramme:
             yield
         finally:
             problem.constraints = rows
+
+    def learned(self) -> Iterator[tuple[str, Constraint]]:
+        """Rows of cuts from the simulation, each with its failure as ``node/scenario``."""
+        for name, each in self.nodes.items():
+            for number, cut in enumerate(each.data.learned):
+                row = label(Family.SIMULATED_CUT, cut.scenario, cut.subject, str(number))
+                yield joined(name, cut.scenario), each.programme.constraints[row]
+
+    def learn_anew(self) -> None:
+        """Cuts from the simulation as they are in the data of the nodes, and no others."""
+        del self.base.problem.constraints[self.rows :]
+        for each in self.nodes.values():
+            simulated_cuts(replace(each.programme, data=each.data))
 
     @property
     def rate(self) -> float:

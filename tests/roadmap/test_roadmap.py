@@ -23,6 +23,7 @@ from planner.optimization.formulation.algebra import Expression
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.labels import label
 from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.formulation.simulated import Gain, SimulatedCut
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import solve
@@ -36,7 +37,7 @@ from planner.roadmap.files import parse_roadmap, read_roadmap, write_roadmap
 from planner.roadmap.infeasible import why_none
 from planner.roadmap.making import make, orders_of
 from planner.roadmap.parts import RoadmapLoop, RoadmapParts, relaxed_cost, solve_roadmap
-from planner.roadmap.planning import RoadmapResult, plan_roadmap, planned
+from planner.roadmap.planning import RoadmapResult, _Planning, plan_roadmap, planned
 from planner.roadmap.pricing import Selections
 from planner.roadmap.programme import OrderKey, RoadmapProgramme, ScenariosAt, build_roadmap
 from planner.roadmap.records import CashFlowRecord, Roadmap
@@ -301,6 +302,33 @@ def test_hours_at_which_a_node_fails_are_planned_for() -> None:
     assert plan.model.scenarios is not None and plan.model.scenarios.also
     assert not fails_somewhere(loaded.model, result.outcomes["p1"].fleet)
     assert 0 <= roadmap.bound_usd < roadmap.npv_usd < 10e6  # a plan of one year: 10.0 M USD
+
+
+def test_cuts_that_leave_no_roadmap_are_conceded(growing: LoadedModel) -> None:
+    said: list[str] = []
+    planning = _Planning(growing.model, EXACT, Selections(None), said.append, {}, 0)
+    planning.simulate(planning.solved(None))
+    nodes, bound = planning.roadmap.nodes, planning.bound_usd
+    waived = planning.parts.asked["p1"].waived
+    planning._join("p1", ())
+    assert waived.items() <= planning.parts.asked["p1"].waived.items()
+    scenarios = [each.name for each in nodes["p1"].data.scenarios]
+    late, kept, other = [name for name in scenarios if name not in planning.not_planned["p1"]][:3]
+    for node, scenario, share in (("p1", late, 1e-9), ("p1", kept, 1.0), ("p3-low", other, 1e-9)):
+        cut = SimulatedCut(scenario, "tier", "all", 1.0, (Gain("emergency", "cloud", 0, share),))
+        each = nodes[node]
+        each.data = each.data.with_learned((*each.data.learned, cut))
+    planning.roadmap.learn_anew()
+    assert planning.solved(None).status == "optimal"
+    assert planning.not_planned["p1"] >= {late}
+    assert "p3-low" not in planning.not_planned
+    assert [name for name, _ in planning.roadmap.learned()] == [f"p1/{kept}"]
+    assert planning.best is not None
+    assert all(
+        o.not_planned == planning.not_planned.get(n, frozenset())
+        for n, o in planning.best[1].items()
+    )
+    assert planning.best[2] == planning.bound_usd <= bound
 
 
 def test_time_over_in_the_relaxation_leaves_orders_rounded_up(
