@@ -36,6 +36,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "calibrate": ("azure-australia-east-2023",),
     "graph": ("tiny",),
     "import": ("netbox", "EXPORT"),
+    "export": ("tiny", "-o", "NEW.xlsx"),
     "new": ("NEW",),
     "check": ("tiny",),
     "catalogue": ("gpus",),
@@ -43,16 +44,18 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 #: Prints the script of a shell, with or without the option.
 WITHOUT_JSON = {"completion"}
+#: Serves a page until it is interrupted: `tests/explore`.
+SERVES = {"explore"}
 
 
 def test_every_command_with_json_is_tested() -> None:
-    assert set(ARGUMENTS) | WITHOUT_JSON == set(COMMANDS)
+    assert set(ARGUMENTS) | WITHOUT_JSON | SERVES == set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", list(ARGUMENTS))
 def test_json_output_is_one_document(command, tiny_plan, export, tmp_path, capfd) -> None:
     places = {"PLAN": tiny_plan, "NEW": tmp_path / "new", "NEW.html": tmp_path / "new.html"}
-    places["EXPORT"] = export
+    places |= {"EXPORT": export, "NEW.xlsx": tmp_path / "new.xlsx"}
     arguments = [str(places.get(part, part)) for part in ARGUMENTS[command]]
     capfd.readouterr()
 
