@@ -45,10 +45,13 @@ MOST_PASSES = 4
 PLAN_GAP = 0.001
 #: Optimality gap where only the existence of a plan counts.
 ANY_GAP = 0.5
-#: Values that change what may be bought, and nothing that is simulated.
+#: Limits and rules of what may be bought or drawn: raised, they take nothing from what purchases
+#: do, so what the simulation found short is short with them as well.
 OF_PURCHASES = frozenset(
     {"max_added", "max_gpus", "available_gpus", "capital_budget", "options", "forbidden"}
-    | {"fixed", "fixed_choice"}
+    | {"fixed", "fixed_choice", "power_limit_mw", "capacity_mw", "generator_mw"}
+    | {"critical_tiers", "independent_cooling", "redundancy", "surviving_capacity_share"}
+    | {"emergency_cover", "least_regions"}
 )
 
 Solved = tuple[Programme, Solution]
