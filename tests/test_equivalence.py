@@ -134,16 +134,19 @@ class Pair:
 
     def powered(self) -> np.ndarray:
         """GPUs that operators leave on in a stage by the law, given what the plants can carry."""
-        clusters, capacity = self.world.clusters, self.capacity_mw()
-        # In the shipped models every plant cools one cluster, so nothing is shared.
-        assert (self.world.plants.serves.sum(axis=1) == 1).all()
+        clusters, plants, capacity = self.world.clusters, self.world.plants, self.capacity_mw()
+        # In the shipped models every plant cools one cluster, or stands behind one loop.
+        loops = np.flatnonzero(plants.rejects_to >= 0)
+        behind = np.bincount(plants.rejects_to[loops], minlength=len(capacity))
+        assert (plants.serves.sum(axis=1) + behind == 1).all()
+        capacity[loops] = np.minimum(capacity[loops], capacity[plants.rejects_to[loops]])
         down = [name in self.stage.state.clusters_down for name in clusters.names]
         return coolable_gpus(
             np.where(down, 0.0, clusters.gpus),
             clusters.power_mw,
             clusters.static_share,
             clusters.utilisation,
-            capacity @ self.world.plants.serves,
+            capacity @ plants.serves,
         )
 
 
