@@ -57,6 +57,17 @@ def flat(name: str) -> Model:
     model = load_model(name).model
     return model.replace(
         zones={zone: entry.replace(shape="flat") for zone, entry in model.zones.items()},
+        # Limits of power are compared in test_power_equivalence.
+        regions={
+            region: entry.replace(power_limit_mw=2 * entry.power_limit_mw)
+            for region, entry in model.regions.items()
+        },
+        feeds={
+            feed: entry.replace(
+                capacity_mw=2 * entry.capacity_mw, generator_mw=2 * entry.generator_mw
+            )
+            for feed, entry in model.feeds.items()
+        },
         offers={offer: entry.replace(prepaid=False) for offer, entry in model.offers.items()},
         tiers={
             tier: entry.replace(

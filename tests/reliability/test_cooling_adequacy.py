@@ -321,11 +321,14 @@ def test_platform_of_2023_and_with_chillers_added(reference: LoadedModel) -> Non
         {one.region: one for one in cooling_adequacy(model, Fleet.after(model, some, {}, {}, ()))}
         for some in ({}, bought)
     )
-    rate = forced_outage_rate(0.5, 24.0)
-    assert existing["us-east"].hours_per_year == pytest.approx(8760 * (1 - (1 - rate) ** 2))
+    chiller, loop = forced_outage_rate(0.5, 24.0), forced_outage_rate(0.15, 6.0)
+    assert existing["us-east"].hours_per_year == pytest.approx(
+        8760 * (1 - (1 - chiller) ** 2 * (1 - loop) ** 2)
+    )
     assert plan["us-east"].hours_per_year < existing["us-east"].hours_per_year / 100
     assert plan["us-west"] == existing["us-west"]
-    # The loop of 36 MW is not missed only where the standby units start at once.
+    # Of six chillers one may fail, of two loops none, where the standby units do not start at once.
     west = existing["us-west"]
-    assert west.running_hours_per_year == pytest.approx(8760 * (1 - (1 - rate) ** 2))
-    assert west.hours_per_year == pytest.approx(8760 * rate**2)
+    enough = (1 - chiller) ** 6 + 6 * chiller * (1 - chiller) ** 5
+    assert west.running_hours_per_year == pytest.approx(8760 * (1 - (1 - loop) ** 2 * enough))
+    assert west.hours_per_year == pytest.approx(8760 * loop**2, rel=1e-4)

@@ -125,7 +125,11 @@ class TestSingleEvents:
         (interval,) = course_of(
             reference.model, lost("service", "us-west-cooling-control")
         ).intervals
-        assert interval.state.plants_down == {"us-west-loops", "us-west-standby"}
+        assert interval.state.plants_down == {
+            "us-west-loops",
+            "us-west-chillers",
+            "us-west-standby",
+        }
         assert interval.state.tiers_down == frozenset()
         (interval,) = course_of(reference.model, lost("service", "session-store")).intervals
         assert interval.state.tiers_down == {"consumer_plus", "consumer_free"}
