@@ -249,3 +249,15 @@ def test_rounding_left_of_a_sum_is_not_a_scale() -> None:
 
     entries = [abs(factor) for row in scaled.constraints() for _, factor in row.items() if factor]
     assert max(entries) < 2.0**20
+
+
+def test_no_entry_is_too_large_for_a_solver() -> None:
+    """A held column beside one that stays near zero: HiGHS refuses all rows for an entry of 1e15."""
+    problem = Problem()
+    held = problem.add_variable("held", 0, 0, integer=True)
+    small = problem.add_variable("small", 0, 1e-18)
+    problem.objective = -1 * small
+    problem.add(small - 0.8 * held <= 0.0, "most")
+
+    assert np.abs(Scaled(problem).numbers.entry).max() < 2.0**49
+    assert run_solver(problem, SolverSettings()).stats.has_solution

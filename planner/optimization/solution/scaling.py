@@ -50,6 +50,8 @@ DEAREST = 10
 FINEST = 10
 #: A side of a row below this part of the other is what sums left of a zero.
 RESIDUE = 2.0**-46
+#: Entries of a scaled row stay below two to this: HiGHS refuses all rows where one is 1e15.
+LARGEST = 48
 #: Sizes stay within two to plus and minus this.
 EXTREME = 400
 
@@ -181,7 +183,9 @@ def sizes(numbers: Coefficients) -> tuple[Whole, Whole, int]:
         price = np.log2(np.abs(numbers.cost)) + columns
     free = (numbers.low < numbers.high) & (numbers.cost != 0)
     dearest = float(price[free].max()) if free.any() else float(DEAREST)
-    rows = np.where(np.isnan(rows), left, np.log2(rows))
+    largest_term = np.full(len(numbers.side), -math.inf)
+    np.maximum.at(largest_term, numbers.row, terms)
+    rows = np.maximum(np.where(np.isnan(rows), left, np.log2(rows)), largest_term - LARGEST)
     return _power(rows), columns, math.ceil(dearest) - DEAREST
 
 
