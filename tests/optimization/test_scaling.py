@@ -252,7 +252,7 @@ def test_rounding_left_of_a_sum_is_not_a_scale() -> None:
 
 
 def test_no_entry_is_too_large_for_a_solver() -> None:
-    """A held column beside one that stays near zero: HiGHS refuses all rows for an entry of 1e15."""
+    """A held column beside one that stays near zero; HiGHS refuses all rows for one of 1e15."""
     problem = Problem()
     held = problem.add_variable("held", 0, 0, integer=True)
     small = problem.add_variable("small", 0, 1e-18)
