@@ -432,7 +432,7 @@ class _Planning:
         )
         asked = self.parts.asked[name]
         # What nothing is asked of stays so: its rows are waived in what is asked only.
-        data = each.data.changed(each.data.scenarios, {}, {**each.data.waived, **asked.waived})
+        data = each.data.changed(each.data.scenarios, {**each.data.waived, **asked.waived})
         self.parts.ask({**self.parts.asked, name: loosened(data, asked)})
         self.bound_usd = None
         if name in self.bridging:
