@@ -24,10 +24,10 @@ from planner.infrastructure.loading import load_model
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge
 
-#: Commands whose examples take too long to be run here, or serve until interrupted; their own
+#: Commands whose examples take too long to be run here, serve, or ask a server; their own
 #: tests run what they do.
 LONG = {"alternatives", "check-plan", "compare", "explain", "finance", "frontier", "graph"}
-LONG |= {"explore", "replay", "report", "roadmap"}
+LONG |= {"explore", "import", "replay", "report", "roadmap"}
 #: Simulate three hours only.
 SHORT = ["--set", "simulation.horizon_minutes=180"]
 EXAMPLE = re.compile(r"^ +(plan .*?)(?: {2,}.*)?$", re.MULTILINE)
