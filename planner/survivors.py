@@ -1,9 +1,9 @@
 """Below a plan that survives: fleets near it that cost less, judged by the simulation.
 
-The programme asks for more than simulation and standard in places, and margins ask for more than
-fell short. So a cheaper fleet may survive. From a fleet that survives, as much as possible is left
-out of each purchase, the dearest first; then some of one are exchanged for fewer dollars of
-another, or of two. A fleet that fails first gets what makes it survive at the least price. Fleets
+The programme asks for more than simulation and standard in places, and cuts for more than fell
+short. So a cheaper fleet may survive. From a fleet that survives, as much as possible is left out
+of each purchase, the dearest first; then some of one are exchanged for fewer dollars of another, or
+of two. A fleet that fails first gets what makes it survive at the least price. Fleets
 are judged by the scenarios that ever failed, the last first, and by all others only where these are
 survived and nothing is left to take out.
 """

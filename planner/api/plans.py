@@ -24,7 +24,7 @@ from planner.plan import files as plan_files
 from planner.plan.records import Plan, Record, survived
 from planner.plan.reopening import recorded
 from planner.reporting import frames
-from planner.rounds import LoopResult
+from planner.rounds import LoopResult, Round
 from planner.verification import optimize_and_verify
 
 
@@ -208,18 +208,14 @@ def optimize(
     make_solver(settings)
     fleet = _start_of(start, loaded)
     chosen = selection(loaded, scenarios, only)
+
+    def on_round(made: Round) -> None:
+        progress(f"round {made.number}: {counted(len(made.failed), 'failing scenario')}")
+
     outcome = optimize_and_verify(
-        loaded.model,
-        chosen.scenarios,
-        settings,
-        rounds,
-        lambda made: progress(
-            f"round {made.number}: {counted(len(made.failed), 'failing scenario')}"
-        ),
-        fleet,
-        progress,
+        loaded.model, chosen.scenarios, settings, rounds, on_round, fleet, progress,
         selection=chosen,
-    )
+    )  # fmt: skip
     if outcome.best is None:
         raise InfeasibleError(outcome.diagnosis or Diagnosis())
     planned = outcome.selection or chosen

@@ -48,9 +48,6 @@ from planner.simulation.verdict import Verdict, judge
 from planner.survivors import Judged, cheaper_fleets
 from planner.verification import CLOSE_ENOUGH, MOST_TURNS
 
-#: Distance of the recomputed cost from the objective that counts as rounding.
-ROUNDING = 1e-6
-
 
 @dataclass(frozen=True)
 class RoadmapResult:

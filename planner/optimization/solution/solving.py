@@ -293,10 +293,6 @@ def completed(
         for variable, value in wanted:
             variable.low = variable.high = value
         stats = run_solver(programme.problem, settings).stats
-    except SolverError:
-        if settings.stopped:
-            raise
-        return None  # a start is a help, no need
     finally:
         for variable, low, high in bounds:
             variable.low, variable.high = low, high
