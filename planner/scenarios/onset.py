@@ -27,11 +27,14 @@ from planner.scenarios.system_state import DependencyIndex, SystemState
 def clock_of(index: DependencyIndex, events: tuple[Timed, ...]) -> StandardClock:
     """The clock of the standard in a scenario.
 
-    It is the same for every plan, so what is taken down is what a plan may have. Feeds that only a
-    measure brings do not count as long as it is on offer.
+    It is the same for every plan, so what is taken down is what a plan may have. The loss of a feed
+    that only a measure brings counts where it comes first: later, the clock goes on where there is
+    no such feed, and asks for more.
     """
-    down = {timed.begins for timed in events if takes_down(index, events, timed)}
-    worse = min((timed.begins for timed in events if worsens(index, timed.event)), default=math.inf)
+    hits = [timed for timed in events if takes_down(index, events, timed)]
+    down = {one.begins for one in hits if feed_hit(one.event) not in index.optional_feeds}
+    others = [one for one in events if one in hits or worsens(index, one.event)]
+    worse = min((one.begins for one in others), default=math.inf)
     first = {worse} if worse < min(down, default=math.inf) else set()
     return StandardClock(tuple(sorted(down | first or _harmless(events))))
 
@@ -44,7 +47,7 @@ def _harmless(events: tuple[Timed, ...]) -> set[float]:
 def takes_down(index: DependencyIndex, events: tuple[Timed, ...], timed: Timed) -> bool:
     """Whether an event takes down anything that earlier events have not taken down already."""
     event = timed.event
-    if isinstance(event, Heat | Surge | Supply) or feed_hit(event) in index.optional_feeds:
+    if isinstance(event, Heat | Surge | Supply):
         return False
     if isinstance(event, LargestUnitsLoss) and event.planned:
         return False

@@ -20,10 +20,13 @@ from optimization.enumeration import cheapest
 from support import EXACT, model_of, often
 
 from planner.infrastructure.entities import Measure, Model
+from planner.infrastructure.failures import Surge
 from planner.infrastructure.measures import scenarios_with, with_measures
 from planner.laws.money import annuity
 from planner.optimization.formulation.build import build
+from planner.optimization.formulation.loosening import loosened
 from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.formulation.stages import Stage
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.solving import solve
 from planner.scenarios.generators import all_scenarios
@@ -214,6 +217,41 @@ def test_measures_agree_with_enumeration_of_all_subsets(first: int) -> None:
             assert solution.objective == pytest.approx(cost, rel=1e-6, abs=0.1), f"seed {seed}"
         found[math.isfinite(cost)] += 1
     assert found[True]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["as drawn", "after another failure"])
+@pytest.mark.parametrize("seed", [58])
+def test_no_less_is_asked_than_once_measures_are_bought(seed: int, late: bool) -> None:
+    """Also where what is lost is what a measure brings, and the bound asks for no more."""
+    model = measured_model(seed)
+    if late:
+        surge = Surge(kind="surge", factor=1.1, repair_minutes=200.0)
+        scenarios = {
+            name: one.replace(events=(surge, *(e.replace(at_minute=30.0) for e in one.events)))
+            for name, one in model.scenarios.items()
+        }
+        model = model.replace(scenarios=scenarios)
+    data = ProblemData(model, all_scenarios(model))
+    asked = 0
+    for size in range(len(model.measures) + 1):
+        for bought in map(frozenset, combinations(sorted(model.measures), size)):
+            after, loose = data.with_bought(bought), loosened(data)
+            number = data.reactions.index(bought & frozenset().union(*data.reactions))
+            happen = {one.name for one in after.scenarios if one == data.by_name[one.name]}
+            for one, less, then in zip(data.stages, loose.stages, after.stages, strict=True):
+                for name, least in floors_of(then, 0).items():
+                    asked += 1
+                    assert floors_of(one, number).get(name, 0.0) >= least
+                if then.scenario in happen:
+                    bound = floors_of(less, number)
+                    assert all(floors_of(then, 0).get(x, 0.0) >= least for x, least in bound.items())
+    assert asked
+
+
+def floors_of(stage: Stage, number: int) -> dict[str, float]:
+    """What is asked in a stage in a reaction variant, at least as long as no cluster is down."""
+    mine = next((one for numbers, one in stage.variants if number in numbers), stage)
+    return {**mine.floors_if_up, **mine.floors}
 
 
 #: A cluster of 1 MW on one feed and one plant, with cooling to buy; what is planned for differs.

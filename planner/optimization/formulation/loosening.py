@@ -6,7 +6,8 @@ are. In stages,
 
 - rows that are stricter than the standard (`families.STRICTER`) are left out;
 - floors are asked for in one minute of the stage that is simulated, that of the largest demand in
-  all, at the demand and the ambient of that minute, and up to the tolerance of the verdict;
+  all, at the demand and the ambient of that minute, and up to the tolerance of the verdict; not
+  after the loss of a feed that only a measure brings, which may start the standard anew;
 - standby units carry load as early as they could after the first event of the scenario;
 """
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import plant_units
+from planner.infrastructure.measures import feed_hit
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.relevance import cooling_matters
@@ -81,7 +83,7 @@ def _loosened(data: ProblemData, stage: Stage) -> Stage:
     model, timeline = data.model, stage.timeline
     variants = tuple((numbers, _loosened(data, one)) for numbers, one in stage.variants)
     minutes = _simulated(model, stage)
-    if not len(minutes):
+    if not len(minutes) or _counts_anew(data, stage):
         return replace(stage, variants=variants, floors={}, floors_if_up={})
     factors = np.array([stage.state.demand_factor.get(zone, 1.0) for zone in model.zones])
     demand = demand_at(model, timeline.start_hour, minutes) * factors[:, None]
@@ -105,6 +107,13 @@ def _loosened(data: ProblemData, stage: Stage) -> Stage:
         started=started,
         started_or_restarting=either,
     )
+
+
+def _counts_anew(data: ProblemData, stage: Stage) -> bool:
+    """Whether an optional feed was lost by a stage, after the standard has begun to count."""
+    timeline, optional = stage.timeline, data.dependency_index.optional_feeds
+    losses = [one.begins for one in timeline.events if feed_hit(one.event) in optional]
+    return any(timeline.clock.start(minute) < minute <= stage.start_minute for minute in losses)
 
 
 def _simulated(model: Model, stage: Stage) -> Floats:
