@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -139,12 +137,9 @@ def command(
     inventory = completed(found, model)
     merged = None if loaded is None else _merged(loaded, inventory, take)
     text = model_text(inventory) if merged is None else merged.text
+    load_model(file or (loaded and loaded.file) or "model.yaml", text=text)
     if file is not None:
-        _checked(text, file.parent)
         write_file(text.encode(), file)
-    elif merged is None:
-        with tempfile.TemporaryDirectory() as place:
-            _checked(text, Path(place))
     show_import(inventory, file, merged, into or "", output.as_json)
     if file is None:
         output.say("nothing was written; say -o MODEL.yaml to write it")
@@ -187,22 +182,3 @@ def _merged(loaded: LoadedModel, inventory: Inventory, take: tuple[str, ...]) ->
     assert loaded.file is not None
     with loaded.file.open(encoding="utf-8-sig", newline="") as stream:
         return merge(loaded, stream.read(), inventory, take)
-
-
-def _checked(text: str, folder: Path) -> None:
-    """Refuse a model that does not load: it is tried beside its place, for what it refers to."""
-    from planner.infrastructure.loading import load_model
-
-    try:
-        with tempfile.NamedTemporaryFile(
-            "wb", dir=folder, prefix=".import.", suffix=".yaml"
-        ) as made:
-            made.write(text.encode())
-            made.flush()
-            load_model(made.name)
-    except InputError as error:
-        # The file that was tried is gone; its lines are those of the model.
-        raise InputError(replace(problem, file="model") for problem in error.problems) from error
-    except OSError as error:
-        message = f"cannot be written: {error.strerror or error}"
-        raise InputError.single(str(folder), message) from error

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -17,9 +15,6 @@ from planner.commands.progress import plan_line
 from planner.errors import EXIT_DONE, InputError, Problem
 from planner.files import replace_files
 from planner.json_text import json_text
-
-if TYPE_CHECKING:
-    from planner.infrastructure.entities import Model
 
 #: Files of a starter that are shipped, by the name that they get, and the schema made anew.
 STARTER = {
@@ -156,6 +151,7 @@ def _start(folder: Path, files: Mapping[str, str], force: bool) -> list[str]:
 
 
 def _synthetic(options: SyntheticOptions, force: bool, output: Output) -> int:
+    from planner.infrastructure.loading import load_model
     from planner.infrastructure.source import parse_yaml
     from planner.infrastructure.synthesis import model_text
 
@@ -170,7 +166,7 @@ def _synthetic(options: SyntheticOptions, force: bool, output: Output) -> int:
         text = model_text(regions, seed)
     except ValueError as error:
         raise InputError.single("plan new", str(error)) from error
-    model = _loaded(text)
+    model = load_model(file or "new.yaml", text=text).model
     if file is None:
         shown = json_text(parse_yaml(text.encode(), "new").data) if output.as_json else text
         click.echo(shown.rstrip("\n"))
@@ -184,16 +180,6 @@ def _synthetic(options: SyntheticOptions, force: bool, output: Output) -> int:
     )
     output.suggest(plan_line("check", file), plan_line("optimize", file, "-o", "out"))
     return EXIT_DONE
-
-
-def _loaded(text: str) -> Model:
-    """The model of a text: what does not load is never handed out."""
-    from planner.infrastructure.loading import load_model
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "new.yaml"
-        path.write_text(text, encoding="utf-8")
-        return load_model(path).model
 
 
 def _write(texts: Mapping[Path, str]) -> None:

@@ -10,12 +10,14 @@ import socket
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError, PlannerError
 from planner.explore import results
 from planner.explore.controls import Control, positions_of, settings_at
 from planner.explore.planning import Planning
+from planner.files import write_file
 from planner.plan.files import write_plan
 from planner.reporting.html.templates import asset
 
@@ -52,10 +54,11 @@ class Window:
             name: panel.pane.HTML("", stylesheets=sheets, margin=0, **WIDE)
             for name in ("status", "summary", "said", "kept", "compared", "matrix", "story")
         }
-        keep, show, rebase, reset = (
+        keep, export, show, rebase, reset = (
             make.Button(name=name, on_click=lambda _, act=act: act(), **style)
             for name, act in (
                 ("Keep this variant", self._keep),
+                ("Write it as a model file", self._export),
                 ("Show it", self._take),
                 ("Make what is seen the baseline", self._rebase),
                 ("Back to the model", lambda: self._go(())),
@@ -77,7 +80,7 @@ class Window:
             **self.panes,
             "controls": panel.Column(folded, self.other, reset, **WIDE),
             "scenario": self.scenario,
-            "variants": panel.FlexBox(self.name, keep, self.variant, show, rebase),
+            "variants": panel.FlexBox(self.name, keep, export, self.variant, show, rebase),
         }
         for name, place in places.items():
             self.template.add_panel(name, place)
@@ -114,28 +117,49 @@ class Window:
             self._move_to(chosen.settings)
             self.planning.ask(chosen.settings, chosen)
 
-    def _keep(self) -> None:
-        """Keep what is seen as a plan on disk and in the list; nothing is overwritten."""
-        answer, name = self.planning.answer, self.name.value.strip()
-        place = self.planning.folder / name
+    def _place(self, ending: str = "") -> Path:
+        """Where the variant that is named goes; nothing is overwritten."""
+        name = self.name.value.strip()
+        place = self.planning.folder / f"{name}{ending}"
+        if not NAME.fullmatch(name):
+            message = "expected letters, digits and `_ . -`, the first a letter or digit"
+            raise InputError.single("name of the variant", message)
+        if place.exists():
+            raise InputError.single(str(place), "is there already; take another name")
+        return place
+
+    def _say(self, tone: str, line: object) -> None:
+        self.panes["said"].object = results.rendered("said", lines=[line], tone=tone)
+
+    def _export(self) -> None:
+        """Write where the controls are as a model file, whether or not there is a plan for it."""
+        planning = self.planning
         try:
-            if not NAME.fullmatch(name):
-                message = "expected letters, digits and `_ . -`, the first a letter or digit"
-                raise InputError.single("name of the variant", message)
+            file = self._place(".yaml")
+            planning.folder.mkdir(parents=True, exist_ok=True)
+            text = results.extending_file(planning.model, planning.asked, file)
+            write_file(text.encode(), file)
+        except (OSError, PlannerError) as error:
+            self._say("bad", error)
+        else:
+            self._say("good", f"wrote {file}; `{shlex.join(['plan', 'check', str(file)])}`")
+
+    def _keep(self) -> None:
+        """Keep what is seen as a plan on disk and in the list."""
+        answer, name = self.planning.answer, self.name.value.strip()
+        try:
+            place = self._place()
             if answer is None or not answer.final or answer.settings != self.planning.asked:
                 raise InputError.single(name, "is still being planned; wait until it is done")
             if answer.plan is None:
                 raise InputError.single(name, "there is no plan to keep")
-            if place.exists():
-                raise InputError.single(str(place), "is there already; take another name")
             file = write_plan(answer.plan, place)[-1]
         except PlannerError as error:
-            self.panes["said"].object = results.rendered("said", lines=[error], tone="bad")
+            self._say("bad", error)
             return
         self.planning.variants[name] = answer
         opened = shlex.join(["plan", "explore", str(place)])
-        lines = [f"wrote {file}; `{opened}` opens it again"]
-        self.panes["said"].object = results.rendered("said", lines=lines, tone="good")
+        self._say("good", f"wrote {file}; `{opened}` opens it again")
 
     def _rebase(self) -> None:
         answer = self.planning.answer

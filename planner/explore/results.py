@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from planner.amounts import counted, millions, minutes, money, served
 from planner.analysis.comparison import ComparedPlan, compare
 from planner.explore.planning import Answer
+from planner.imports.inventory import Stated
+from planner.imports.model_text import entry_lines
+from planner.infrastructure.catalogue import shipped_models
+from planner.infrastructure.loading import extension, find_model, load_model
 from planner.plan.records import Plan, ScenarioLine, survived
 from planner.reporting.comparison import cost_table, headline, purchase_table, scenario_table
 from planner.reporting.html import facts
@@ -43,6 +49,25 @@ def command_line(model: str, settings: Iterable[str]) -> str:
     """
     chosen = [part for setting in settings for part in ("--set", setting)]
     return shlex.join(["plan", "optimize", model, *chosen])
+
+
+def extending_file(model: str, settings: tuple[str, ...], file: Path) -> str:
+    """A model file that extends the model and changes it as settings do.
+
+    Raises
+    ------
+    InputError
+        If a setting is wrong, or a model there may not extend the model (`load_model`).
+    """
+    base = find_model(model)
+    named = shipped_models().get(model) == base
+    place = model if named else Path(os.path.relpath(base, file.parent.resolve())).as_posix()
+    lines = [*entry_lines("extends", "", Stated(place), 0)]
+    for section, value in extension(model, settings).items():
+        lines += entry_lines(section, "", Stated(value), 0)
+    text = "\n".join([*lines, ""])
+    load_model(file, text=text)
+    return text
 
 
 def summary(answer: Answer, baseline: Answer | None, model: str) -> str:

@@ -12,14 +12,16 @@ make dispensable has them as another supporter. With nothing said they are not b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import networkx as nx
 
 from planner.infrastructure.customers import Tier
 from planner.infrastructure.entities import Model
+from planner.infrastructure.fleet import Fleet, plant_mw
 from planner.infrastructure.source import nearest, printable
 
 type Graph = nx.DiGraph[str]
@@ -266,6 +268,17 @@ class Dependencies:
         gone = failed | self.down
         return frozenset(name for name, sources in self.sources.items() if sources <= gone)
 
+    def without(self, absent: frozenset[str]) -> Dependencies:
+        """The same where some nodes support nothing, unless a node has no others to support it."""
+        links = Counter(group for name in absent - self.down for _, group in self.supports[name])
+        left = {group for group, count in links.items() if count <= self.spare[group]}
+        supports = {
+            name: tuple(link for link in found if name not in absent or link[1] not in left)
+            for name, found in self.supports.items()
+        }
+        spare = [n - links[group] if group in left else n for group, n in enumerate(self.spare)]
+        return replace(self, supports=supports, spare=tuple(spare))
+
 
 def _spread(
     down: set[str],
@@ -345,8 +358,20 @@ def down_nodes(
     return dependencies(graph, ignoring).down_with(failed)
 
 
-def blast_radius(graph: Graph, failed: str) -> frozenset[str]:
+def without_equipment(model: Model, fleet: Fleet) -> frozenset[str]:
+    """Plants without cooling and clusters without GPUs, which support nothing."""
+    plants = (node("plant", name) for name in model.plants if not plant_mw(model, fleet, name))
+    clusters = (node("cluster", name) for name in model.clusters if not fleet.gpus[name])
+    return frozenset((*plants, *clusters))
+
+
+def blast_radius(graph: Graph, failed: str, absent: frozenset[str] = _NOTHING) -> frozenset[str]:
     """Nodes that the loss of one node takes down, except itself.
+
+    Parameters
+    ----------
+    absent
+        Nodes that support nothing (`without_equipment`).
 
     Raises
     ------
@@ -355,15 +380,18 @@ def blast_radius(graph: Graph, failed: str) -> frozenset[str]:
     """
     if failed not in graph:
         raise KeyError(failed)
-    return down_nodes(graph, [failed]) - down_nodes(graph, []) - {failed}
+    ready = dependencies(graph).without(absent)
+    return ready.down_with([failed]) - ready.down - {failed}
 
 
-def single_points_of_failure(graph: Graph) -> dict[str, tuple[str, ...]]:
+def single_points_of_failure(
+    graph: Graph, absent: frozenset[str] = _NOTHING
+) -> dict[str, tuple[str, ...]]:
     """Single points of failure: nodes whose loss alone takes a tier down, by tier."""
     tiers = [name for name in graph if graph.nodes[name]["kind"] == "tier"]
     found: dict[str, list[str]] = {tier: [] for tier in tiers}
     for name in sorted(graph):
-        radius = blast_radius(graph, name)
+        radius = blast_radius(graph, name, absent)
         for tier in tiers:
             if tier in radius:
                 found[tier].append(name)

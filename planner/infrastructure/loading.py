@@ -39,7 +39,7 @@ from planner.infrastructure.field_types import (
 )
 from planner.infrastructure.fields import NAME_LENGTH
 from planner.infrastructure.horizon import MONTH_PATTERN
-from planner.infrastructure.overrides import apply_overrides, merged, multiplied
+from planner.infrastructure.overrides import apply_overrides, changes_of, merged, multiplied
 from planner.infrastructure.quantities import QUANTITY_STARTS, factor, quantity
 from planner.infrastructure.source import (
     Document,
@@ -126,6 +126,7 @@ def load_model(
     reference: str | Path,
     overrides: tuple[str, ...] = (),
     beneath: tuple[str, tuple[str, ...]] = ("", ()),
+    text: str | None = None,
 ) -> LoadedModel:
     """Load and validate a model.
 
@@ -138,14 +139,16 @@ def load_model(
     beneath
         Name of a model, and settings of it that come before `overrides`. Where the file extends
         that model, what the file says replaces them.
+    text
+        Text of the file instead of what stands there, if it is there at all.
 
     Raises
     ------
     InputError
         With every problem found, each with file, line and column.
     """
-    path = find_model(reference)
-    document = _with_ancestors(path, (), beneath)
+    path = find_model(reference) if text is None else Path(reference)
+    document = _with_ancestors(path, (), beneath, text)
     if beneath[0] not in document.names:
         apply_overrides(document, beneath[1])
     apply_overrides(document, overrides)
@@ -163,6 +166,21 @@ def load_model(
         replaced=document.replaced,
         digests=digests,
     )
+
+
+def extension(reference: str | Path, overrides: tuple[str, ...]) -> dict[str, Any]:
+    """What a file that extends a model says to change it as settings do.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be read, or a setting is wrong.
+    """
+    path = find_model(reference)
+    base, document = _with_ancestors(path, ()), _with_ancestors(path, ())
+    apply_overrides(document, overrides)
+    refuse(document.problems)
+    return changes_of(base.data, document.data)
 
 
 def model_of(document: Document, name: str) -> Model:
@@ -266,10 +284,14 @@ def find_file(reference: str | Path, shipped: Mapping[str, Path], kind: str) -> 
 
 
 def _with_ancestors(
-    path: Path, seen: tuple[Path, ...], beneath: tuple[str, tuple[str, ...]] = ("", ())
+    path: Path,
+    seen: tuple[Path, ...],
+    beneath: tuple[str, tuple[str, ...]] = ("", ()),
+    text: str | None = None,
 ) -> Document:
     """Read a file and, below it, everything it extends, with settings of one of them."""
-    document = _read_whole(path, seen, beneath)
+    content = read_bytes(path, str(path)) if text is None else text.encode()
+    document = _read_whole(path, content, seen, beneath)
     document.names = (path.stem, *document.names)
     if path.stem == beneath[0] and path.stem not in (ancestor.stem for ancestor in seen):
         apply_overrides(document, beneath[1])
@@ -277,11 +299,11 @@ def _with_ancestors(
 
 
 def _read_whole(
-    path: Path, seen: tuple[Path, ...], beneath: tuple[str, tuple[str, ...]]
+    path: Path, content: bytes, seen: tuple[Path, ...], beneath: tuple[str, tuple[str, ...]]
 ) -> Document:
     resolved = path.resolve()
     shown = str(path)
-    document = parse_yaml(read_bytes(path, shown), shown)
+    document = parse_yaml(content, shown)
     if document.data.keys() >= OF_PLANS:
         raise InputError.single(shown, f"is a plan or roadmap, and no model: {AS_A_PLAN}")
     _read_tables(document, path)

@@ -55,6 +55,22 @@ def _merge(low: Any, high: Any) -> Any:
     return high
 
 
+def changes_of(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+    """What is merged into a document to make another of it; null for what that has not.
+
+    >>> changes_of({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}})
+    {'a': {'c': 4}, 'd': None}
+    """
+    found: dict[str, Any] = {}
+    for key in dict.fromkeys((*low, *high)):
+        was, now = low.get(key), high.get(key)
+        if isinstance(was, dict) and isinstance(now, dict):
+            found |= {key: inner} if (inner := changes_of(was, now)) else {}
+        elif was != now or type(was) is not type(now):
+            found[key] = now
+    return found
+
+
 def multiplied(number: float, times: float) -> float:
     """A number times a factor; whole numbers stay whole."""
     return round(number * times) if isinstance(number, int) else number * times

@@ -18,6 +18,7 @@ from planner.infrastructure.graph import (
     shared_supports,
     single_points_by_zone,
     single_points_of_failure,
+    without_equipment,
 )
 from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.supply import without_feed
@@ -47,7 +48,8 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
         for section in SECTIONS
         if section not in ("gpus", "cooling_units", "scenarios")
     }
-    points = single_points_of_failure(graph)
+    absent = without_equipment(model, Fleet.existing(model))
+    points = single_points_of_failure(graph, absent)
     by_zone = single_points_by_zone(model, graph)
     silent = [scenario.name for scenario in scenarios if not _asked(model, scenario)]
     shared, unfed = _shared_cooling(model, graph), without_feed(model)

@@ -45,7 +45,11 @@ class TestCheck:
 
     def test_the_largest_losses_are_those_of_the_blast(self, plan):
         losses = plan("check", "tiny", "--json").json["largest_losses"]
-        assert [loss["lost"] for loss in losses[:2]] == [["region:west"], ["cluster:west-gpus"]]
+        assert [loss["lost"] for loss in losses[:3]] == [
+            ["region:west"],
+            ["plant:west-chillers"],
+            ["cluster:west-gpus"],
+        ]
         # 400 GPUs are left for 1,000 requests per second at the peak.
         assert losses[0]["left_of_peak_demand"] == 0.4
         for loss in losses:

@@ -81,6 +81,17 @@ def test_import_into_a_model_shows_a_diff_and_writes_with_o(plan, export, mine, 
     assert plan("import", "netbox", export, "--into", mine, "-o", mine).code == 2
 
 
+def test_import_into_a_model_is_checked_without_o_too(plan, export, mine):
+    """What is taken over need not fit what the file says beside it."""
+    text = mine.read_text(encoding="utf-8").replace("existing_gpus: 32", "existing_gpus: 30")
+    mine.write_text(text.replace("max_gpus: 32", "max_gpus: 31"), encoding="utf-8")
+    taken = ("--into", mine, "--take", "clusters.*.existing_gpus")
+    ran = plan("import", "netbox", export, *taken)
+    assert (ran.code, ran.out) == (2, "")
+    assert "32 existing GPUs exceed max_gpus 31" in ran.err
+    assert f"{mine}:" in ran.err
+
+
 def test_import_tells_all_problems_at_once(plan, export, tmp_path):
     folder = tmp_path / "export"
     folder.mkdir()

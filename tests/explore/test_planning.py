@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from planner.errors import InputError
 from planner.explore import planning, results
 from planner.explore.planning import Answer, Planning, reopened
+from planner.infrastructure.catalogue import shipped_models
+from planner.infrastructure.loading import load_model
 from planner.optimization.solution.settings import SolverSettings
 from planner.plan.files import write_plan
 
@@ -122,6 +125,26 @@ def test_a_plan_on_disk_is_an_answer_with_its_stories(plans: Planning, tmp_path:
     assert any("was made with" in note for note in notes)
     assert results.story(again, "region-west").count("<polyline") >= 2
     assert results.story(again, "no-such-scenario") == ""
+
+
+@pytest.mark.parametrize("base", ["tiny", "mine.yaml"])
+def test_a_model_file_changes_the_model_as_settings_do(tmp_path: Path, base: str) -> None:
+    (tmp_path / "mine.yaml").write_bytes(shipped_models()["tiny"].read_bytes())
+    model = base if base == "tiny" else str(tmp_path / base)
+    settings = (
+        *("zones.*.demand_rps=*1.2", "standard.region[1].least_served=0.65", "regions.west.city=X"),
+        *("generators.surge=null", "plants.west-chillers.existing.chiller-3=3"),
+    )
+    file = tmp_path / "variant.yaml"
+    file.write_text(results.extending_file(model, settings, file), encoding="utf-8")
+    name = {"name": "variant"}
+    assert load_model(file).model == load_model(model, settings).model.replace(**name)
+    assert file.read_text(encoding="utf-8").startswith(f'extends: "{base}"\nregions: {{west:')
+    elsewhere = tmp_path / "below" / "variant.yaml"
+    elsewhere.parent.mkdir()
+    if base != "tiny":
+        with pytest.raises(InputError, match="is outside of the folder of the model"):
+            results.extending_file(model, settings, elsewhere)
 
 
 def test_names_in_the_model_are_no_markup() -> None:

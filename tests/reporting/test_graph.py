@@ -24,7 +24,12 @@ from support import model_of
 from planner.errors import InputError
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.fleet import Fleet
-from planner.infrastructure.graph import blast_radius, build_graph, down_nodes
+from planner.infrastructure.graph import (
+    blast_radius,
+    build_graph,
+    down_nodes,
+    without_equipment,
+)
 from planner.infrastructure.graph import single_points_of_failure as points_of
 from planner.infrastructure.loading import load_model
 from planner.reporting.graph import export as graph_export
@@ -333,26 +338,37 @@ class TestBlast:
     @pytest.mark.parametrize("name", ["chatgpt-2023", "chatgpt-2023-measures", "tiny"])
     def test_what_goes_down_is_the_blast_radius_of_the_graph(self, name):
         model = load_model(name).model
-        graph = build_graph(model)
+        graph, absent = build_graph(model), without_equipment(model, Fleet.existing(model))
         pages = {one["id"]: one for one in page_data(scene_of(name))["nodes"]}
         ids = list(pages)
         for failed in graph:
-            radius = blast_radius(graph, failed)
+            radius = blast_radius(graph, failed, absent)
             assert {ids[index] for index in pages[failed]["falls"]} == radius, failed
         for failed in list(graph)[:4]:
             scene = make_scene(name, model, blast=[failed])
-            assert set(scene.blast.fallen) == blast_radius(graph, failed)
+            assert set(scene.blast.fallen) == blast_radius(graph, failed, absent)
             assert marked(scene, "fallen") == set(scene.blast.fallen)
             assert marked(scene, "failed") == {failed}
 
+    def test_a_plant_without_units_takes_the_place_of_none(self):
+        model = load_model("tiny").model
+        assert make_scene("x", model, blast=["west-chillers"]).blast.fallen == (
+            "cluster:west-gpus",
+        )
+        units = {"west-air": {"air-1": 1}, "west-chillers": {"chiller-3": 2, "chiller-1": 0}}
+        fleet = replace(Fleet.existing(model), units={**Fleet.existing(model).units, **units})
+        assert make_scene("x", model, fleet, ["west-chillers"]).blast.fallen == ()
+        assert make_scene("x", model, fleet, ["west-chillers,west-air"]).blast.gpus == 1000
+        assert make_scene("x", model, blast=["west-air"]).blast.fallen == ()
+
     def test_nodes_lost_together_take_down_more_than_each_alone(self):
         model = load_model("chatgpt-2023").model
-        graph = build_graph(model)
+        graph, absent = build_graph(model), without_equipment(model, Fleet.existing(model))
         pair = ["region:us-west", "region:us-east"]
-        scene = make_scene("x", model, blast=pair)
-        assert set(scene.blast.fallen) == down_nodes(graph, pair) - down_nodes(graph, []) - {*pair}
-        each = set().union(*(blast_radius(graph, one) for one in pair))
-        assert "tier:consumer_free" in set(scene.blast.fallen) - each
+        fallen = set(make_scene("x", model, blast=pair).blast.fallen)
+        assert fallen > down_nodes(graph, pair) - down_nodes(graph, []) - {*pair}
+        each = set().union(*(blast_radius(graph, one, absent) for one in pair))
+        assert {"tier:consumer_free", "zone:europe"} <= fallen - each
 
     def test_a_blast_adds_up_the_capacity_lost(self):
         """us-west: 10,000 GPUs of 0.970874 requests/s, 36 + 24 MW of loops, 15 + 20 MW standby.

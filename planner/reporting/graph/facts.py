@@ -18,6 +18,7 @@ from planner.infrastructure.graph import (
     node,
     nodes_called,
     single_points_of_failure,
+    without_equipment,
 )
 from planner.infrastructure.measures import with_measures
 from planner.infrastructure.source import nearest, printable
@@ -184,15 +185,15 @@ def make_scene(
         fleet is not None,
         tuple(sorted(after.measures)),
         dependencies(graph).down,
-        _points_by_node(graph),
+        _points_by_node(graph, without_equipment(seen, after)),
         blast_of(seen, graph, after, failed) if failed else None,
         tuple(region for region in seen.regions if not wanted or region in wanted),
     )
 
 
-def _points_by_node(graph: Graph) -> dict[str, tuple[str, ...]]:
+def _points_by_node(graph: Graph, absent: frozenset[str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
-    for tier, nodes in single_points_of_failure(graph).items():
+    for tier, nodes in single_points_of_failure(graph, absent).items():
         for name in nodes:
             found.setdefault(name, []).append(tier)
     return {name: tuple(found[name]) for name in graph if name in found}
@@ -220,8 +221,8 @@ def _size(loss: Blast) -> tuple[float, ...]:
 
 
 def blast_of(model: Model, graph: Graph, fleet: Fleet, failed: tuple[str, ...]) -> Blast:
-    """What goes down with some nodes."""
-    ready = dependencies(graph)
+    """What goes down with some nodes; equipment that is not there takes the place of none."""
+    ready = dependencies(graph).without(without_equipment(model, fleet))
     fallen = ready.down_with(failed) - ready.down - set(failed)
     order = list(KINDS)
     down = sorted((fallen | set(failed)) - ready.down)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from planner.infrastructure.graph import dependencies
+from planner.infrastructure.graph import dependencies, without_equipment
 from planner.json_text import json_text
 from planner.reporting.graph.facts import Scene
 from planner.reporting.graph.layout import headlines, summary_line
@@ -272,7 +272,8 @@ arrow keys and Enter; Escape clears.</p>
 
 def page_data(scene: Scene) -> dict[str, Any]:
     """Nodes with their texts and, by number, what they depend on, support and take down."""
-    graph, ready = scene.graph, dependencies(scene.graph)
+    graph, absent = scene.graph, without_equipment(scene.model, scene.fleet)
+    ready = dependencies(graph).without(absent)
     number = {name: index for index, name in enumerate(scene.shown)}
 
     def numbers(names: Any) -> list[int]:
