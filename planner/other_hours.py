@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import batched, islice
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
@@ -13,6 +13,8 @@ from planner.simulation.verdict import Verdict, judge
 
 #: Most failures at hours left out that are simulated on a plan; with more of them none is.
 MOST_LEFT_OUT = 10_000
+#: Failures that are simulated before it is asked again whether time is over.
+AT_ONCE = 200
 NOT_SIMULATED = "not simulated at the hours that are not planned for: there are too many"
 
 
@@ -21,8 +23,14 @@ def at_other_hours(
     model: Model,
     fleet: Fleet,
     progress: Callable[[str], None] = lambda _: None,
+    over: Callable[[], bool] = lambda: False,
 ) -> tuple[int | None, tuple[Verdict, ...]]:
     """Simulate a fleet at the hours that a selection leaves out; without one at none.
+
+    Parameters
+    ----------
+    over
+        Whether to stop: then some are left.
 
     Returns
     -------
@@ -39,12 +47,16 @@ def at_other_hours(
     if not scenarios:
         return 0, ()
     progress(f"simulating {len(scenarios):,} failures at other hours")
-    verdicts = judge(model, fleet, scenarios, stories=False)
+    verdicts: list[Verdict] = []
+    for part in batched(scenarios, AT_ONCE):
+        if over():
+            break
+        verdicts += judge(model, fleet, part, stories=False)
     beyond = tuple(verdict for verdict in verdicts if verdict.fails)
-    if selection.days > 1 and beyond:
+    if selection.days > 1 and beyond and not over():
         progress("simulating the hottest days")
         beyond = _on_days(selection, model, fleet, beyond)
-    return len(scenarios), beyond
+    return len(verdicts), beyond
 
 
 def _on_days(

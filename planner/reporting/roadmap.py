@@ -197,7 +197,8 @@ def summary(roadmap: Roadmap) -> list[str]:
         usd = money(values.perfect_information_usd)
         lines.append(f"Knowing the path in advance would be worth{about} {usd}")
     if roadmap.stopped is not None:
-        lines.append(f"Ended early: {roadmap.stopped}")
+        rough = "" if roadmap.exact else "; failures may cost more than is counted"
+        lines.append(f"Ended early: {roadmap.stopped}{rough}")
     return lines
 
 

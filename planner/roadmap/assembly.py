@@ -73,6 +73,7 @@ def make_roadmap(
         survives=result.survives,
         rounds=result.rounds,
         stopped=result.stopped,
+        exact=all(outcome.exact for outcome in result.outcomes.values()),
         solver=SolverRecord(
             name=settings.name,
             seconds=round(solution.seconds, 3),
@@ -124,10 +125,11 @@ def _plan(loaded: LoadedModel, result: RoadmapResult, name: str, settings: Solve
 
 def _stands_alone(each: NodeProgramme, outcome: NodeOutcome) -> bool:
     """Whether the programme of its plan asks for what that of the roadmap asks of a node."""
-    data, once = each.data, outcome.made.solution.once_usd or {}
+    data, once = outcome.made.programme.data, outcome.made.solution.once_usd or {}
     waived_in_normal_operation = any(not scenario for _, _, scenario in data.waived)
     return (
-        each.programme.data.model == data.model
+        outcome.exact
+        and each.programme.data.model == data.model
         and not waived_in_normal_operation
         and data.stages_by_scenario.keys() <= once.keys()
     )

@@ -10,8 +10,12 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from pulp.constants import LpSolveStatus
+
+from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.horizon import Horizon
+from planner.optimization.decomposition.loop import UNFINISHED
 from planner.optimization.formulation.algebra import sum_of
 from planner.optimization.formulation.problem import Key
 from planner.optimization.formulation.recourse import may_turn_away
@@ -57,7 +61,13 @@ def bridging(roadmap: RoadmapProgramme) -> frozenset[str]:
 
 
 def normal_shortfalls(model: Model, settings: SolverSettings) -> dict[str, tuple[Shortfall, ...]]:
-    """What normal operation and the rules of design miss at least in bridging periods, by node."""
+    """What normal operation and the rules of design miss at least in bridging periods, by node.
+
+    Raises
+    ------
+    SolverError
+        If time ends before.
+    """
     roadmap = build_roadmap(model, lambda _: ())
     slacks = []
     for name in sorted(bridging(roadmap)):
@@ -70,6 +80,8 @@ def normal_shortfalls(model: Model, settings: SolverSettings) -> dict[str, tuple
         return {}
     roadmap.base.problem.objective = sum_of(slack / size(row) for _, slack, row in slacks)
     stats = run_solver(roadmap.base.problem, replace(settings, gap=ROUGH_GAP)).stats
+    if not stats.has_solution and stats.status != LpSolveStatus.Infeasible:
+        raise SolverError(UNFINISHED)
     found: dict[str, tuple[Shortfall, ...]] = {}
     for name, slack, row in slacks if stats.has_solution else ():
         amount = float(slack.value or 0.0)

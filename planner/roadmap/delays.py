@@ -12,8 +12,8 @@ from typing import Literal
 
 from planner.errors import SolverError
 from planner.infrastructure.horizon import month_number, month_text
+from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.decisions import limited
-from planner.optimization.solution.settings import SolverSettings
 from planner.plan.assembly import to_cents
 from planner.roadmap.parts import relaxed_cost, solve_roadmap
 from planner.roadmap.planning import RoadmapResult
@@ -44,7 +44,7 @@ class Delay:
 def with_delays(
     roadmap: Roadmap,
     result: RoadmapResult,
-    settings: SolverSettings,
+    deadline: Deadline,
     most: int,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Roadmap:
@@ -65,8 +65,8 @@ def with_delays(
     if not open_orders or not most:
         return roadmap
     try:
-        before = cost_of(result, settings)
-    except SolverError:
+        before = cost_of(result, deadline)
+    except (OutOfTime, SolverError):
         return roadmap
     priced: Literal["priced", "estimated"] = "estimated" if is_large(result) else "priced"
     ranked = sorted(open_orders, key=lambda record: -record.capital_usd)[:most]
@@ -75,8 +75,8 @@ def with_delays(
         progress(f"delay {number} of {len(ranked)}: {record.asset}")
         key = OrderKey(record.node, record.kind, record.asset)
         try:
-            found = delay_of(result, key, before, settings)
-        except SolverError:
+            found = delay_of(result, key, before, deadline)
+        except (OutOfTime, SolverError):
             break  # out of time: the others stay unexamined
         examined[key] = _stated(record, found, roadmap.horizon.months, priced)
     orders = tuple(examined.get(OrderKey(o.node, o.kind, o.asset), o) for o in roadmap.orders)
@@ -104,25 +104,23 @@ def is_large(result: RoadmapResult) -> bool:
     return len(result.roadmap.orders) > FEW_ORDERS
 
 
-def cost_of(result: RoadmapResult, settings: SolverSettings) -> float:
+def cost_of(result: RoadmapResult, deadline: Deadline) -> float:
     """What delays are compared with, USD.
 
     Raises
     ------
-    SolverError
+    OutOfTime, SolverError
         If time ends before.
     """
     if not is_large(result):
         return result.programme_usd
-    cost = relaxed_cost(result.parts.beside(), settings)
+    cost = relaxed_cost(result.parts.beside(), deadline.settings())
     if cost is None:
         raise ValueError("There is no roadmap.")
     return cost
 
 
-def delay_of(
-    result: RoadmapResult, key: OrderKey, before: float, settings: SolverSettings
-) -> Delay:
+def delay_of(result: RoadmapResult, key: OrderKey, before: float, deadline: Deadline) -> Delay:
     """Solve without an order in its node, then without it for longer, until nothing is left.
 
     All other orders are decided anew.
@@ -134,22 +132,22 @@ def delay_of(
 
     Raises
     ------
-    SolverError
+    OutOfTime, SolverError
         If time ends before.
     """
     made = result.roadmap
     arrival = made.nodes[key.node].node.period + made.items[key.kind, key.asset].lead_periods
-    cost = _cost_without(result, key, 1, settings)
+    cost = _cost_without(result, key, 1, deadline)
     if cost is None:
         return Delay(None, 0)
     usd = max(0.0, cost - before) / made.horizon.months
     # After as many periods as are left it would come into service after the end: never.
     low, high = 1, made.horizon.periods - arrival + 1
-    if _cost_without(result, key, high, settings) is not None:
+    if _cost_without(result, key, high, deadline) is not None:
         return Delay(usd, None)
     while high - low > 1:
         middle = (low + high) // 2
-        if _cost_without(result, key, middle, settings) is None:
+        if _cost_without(result, key, middle, deadline) is None:
             high = middle
         else:
             low = middle
@@ -157,7 +155,7 @@ def delay_of(
 
 
 def _cost_without(
-    result: RoadmapResult, key: OrderKey, periods: int, settings: SolverSettings
+    result: RoadmapResult, key: OrderKey, periods: int, deadline: Deadline
 ) -> float | None:
     """Cost without an order in its node and those after it for some periods; None if impossible."""
     made = result.roadmap
@@ -171,6 +169,7 @@ def _cost_without(
     ]
     with limited(dict.fromkeys(concerned, (0.0, 0.0))):
         if is_large(result):
-            return relaxed_cost(result.parts.beside(), settings)
-        solution = solve_roadmap(result.parts.beside(), settings, explain=False)
+            return relaxed_cost(result.parts.beside(), deadline.settings())
+        parts, settings = result.parts.beside(), deadline.settings()
+        solution = solve_roadmap(parts, settings, explain=False, needed=False)
     return None if solution.status == "infeasible" else solution.objective

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from planner.errors import InputError, SolverError
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization.solution.deadline import Deadline
+from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.settings import SolverSettings
 from planner.roadmap.assembly import make_roadmap
 from planner.roadmap.delays import with_delays
@@ -80,11 +80,11 @@ def make(
     if roadmap.horizon.paths:
         progress("what it is worth to know of paths")
         try:
-            values = value_of_paths(result, deadline.settings(late=True))
-        except SolverError:
+            values = value_of_paths(result, deadline)
+        except (OutOfTime, SolverError):
             return result, roadmap
         roadmap = roadmap.model_copy(update={"value_of_paths": values})
-    return result, with_delays(roadmap, result, deadline.settings(late=True), delays, progress)
+    return result, with_delays(roadmap, result, deadline, delays, progress)
 
 
 def orders_of(roadmap: Roadmap | None) -> dict[OrderKey, int]:

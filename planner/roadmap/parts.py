@@ -152,11 +152,19 @@ class RoadmapParts(Decomposition):
         )
         return stuck
 
-    def recourse_of(self, values: Mapping[str, float]) -> tuple[dict[str, float], set[str]]:
-        """What each failure costs once at values of the base, and those without recourse."""
+    def recourse_of(
+        self, values: Mapping[str, float], deadline: Deadline
+    ) -> tuple[dict[str, float], set[str]]:
+        """What each failure costs once at values of the base, and those without recourse.
+
+        Raises
+        ------
+        OutOfTime
+            If time ends before.
+        """
         at = np.array([values[variable.name] for variable in self.base.problem.variables])
         blocks = {piece.block: None for failure in self.failures for piece in failure.pieces}
-        found = self.evaluator.evaluate_all(list(blocks), at)
+        found = self.evaluator.evaluate_all(list(blocks), at, lambda: deadline.over)
         master = Master(self.base, self.data, self.failures, *self.bounds())
         once = master.once_usd({block: made.value for block, made in found.items()})
         missed = {block for block, made in found.items() if made.impossible is not None}
@@ -238,6 +246,12 @@ class RoadmapParts(Decomposition):
         other.progress = lambda _: None
         return other
 
+    def asking(self, asked: Mapping[str, ProblemData]) -> RoadmapParts:
+        """The same nodes with something else asked for: templates and bases are shared."""
+        other = self.beside()
+        other.asked, other.failures, other.learned = dict(asked), (), Learned()
+        return other
+
 
 class RoadmapLoop(Loop):
     """One solve of a roadmap by decomposition."""
@@ -250,9 +264,11 @@ class RoadmapLoop(Loop):
         settings: SolverSettings,
         first: Mapping[str, float] | None,
         explain: bool,
+        needed: bool = False,
     ) -> None:
         super().__init__(parts, settings)
-        self.first, self.explain, self.risen_to = first, explain, -math.inf
+        self.first, self.explain, self.needed = first, explain, needed
+        self.risen_to = -math.inf
 
     def _chosen(self, worst: list[Block]) -> list[Block]:
         """None as long as cuts raise the bound, then the worst of each node.
@@ -267,6 +283,11 @@ class RoadmapLoop(Loop):
             found.setdefault(self.node_by_block[block], []).append(block)
         few = super()._chosen
         return [block for blocks in found.values() for block in few(blocks)]
+
+    def _round_up(self) -> None:
+        """Where time ends and there is no other roadmap: orders of the relaxation rounded up."""
+        if self.needed:
+            super()._round_up()
 
     def _decided(self) -> Iterable[Variable]:
         return self.parts.roadmap.orders.values()
@@ -418,6 +439,7 @@ def solve_roadmap(
     settings: SolverSettings,
     start: Mapping[str, float] | None = None,
     explain: bool = True,
+    needed: bool = True,
 ) -> Solution:
     """Solve the programme of a roadmap: in parts, or in one piece where that is asked for.
 
@@ -427,6 +449,8 @@ def solve_roadmap(
         Values of whole variables to start from.
     explain
         Whether to find the failures that leave no roadmap, where there is none.
+    needed
+        Whether there is no other roadmap: then orders are rounded up where time ends.
 
     Raises
     ------
@@ -434,8 +458,9 @@ def solve_roadmap(
         If the solver fails, or time ends before there is a roadmap.
     """
     if settings.name == "highs" and settings.method != "extensive":
-        return RoadmapLoop(parts, settings, start, explain).run()
-    parts.lay_out(Deadline(settings))
+        return RoadmapLoop(parts, settings, start, explain, needed).run()
+    deadline = Deadline(settings)
+    parts.lay_out(deadline)
     blocks = {piece.block: None for failure in parts.failures for piece in failure.pieces}
     # A cut of nothing: with no cut at all the master leaves the cost of recourse out.
     everything = Learned(whole=blocks, cuts=[{}])
@@ -445,4 +470,4 @@ def solve_roadmap(
     solution = solve(whole.programme(), settings, start)
     if solution.status == "infeasible":
         return solution
-    return replace(solution, once_usd=parts.recourse_of(solution.values)[0])
+    return replace(solution, once_usd=parts.recourse_of(solution.values, deadline)[0])

@@ -45,8 +45,12 @@ from planner.rounds import Round
 from planner.scenarios.hours import failure_and_hour
 from planner.selection import Selection, Wanted
 from planner.simulation.verdict import Verdict, judge
-from planner.survivors import Judged, cheaper_fleets
+from planner.survivors import Judged, OutOfTurns, cheaper_fleets
 from planner.verification import CLOSE_ENOUGH, MOST_TURNS
+
+#: What the gap of a solve is multiplied by after a round that did no better, and its finest: within
+#: a wide gap orders change from round to round beside what was learned.
+FINER, FINEST_GAP = 0.25, 1e-4
 
 
 @dataclass(frozen=True)
@@ -138,33 +142,18 @@ def plan_roadmap(
     SolverError
         If the solver fails, or time ends before there is a roadmap.
     """
-    planning = _Planning(
-        model, settings, Selections(wanted), progress, decided or {}, decided_periods
-    )
-    first = planning.values_of(start or {})
-    for number in range(1, rounds + 1):
-        progress(f"round {number}: solving {len(planning.roadmap.nodes)} nodes")
-        try:
-            solution = planning.solved(first)
-        except SolverError:
-            if planning.best is not None and planning.deadline.over:
-                return planning.result(number, cut_short=True)
-            if settings.stopped:
-                raise KeyboardInterrupt from None
-            raise
-        if solution.status == "infeasible" and planning.best is not None:
-            return planning.result(number)
-        if solution.status == "infeasible":
-            return planning.none(solution, number)
-        planning.simulate(solution)
-        first = solution.values
-        failed = _failures(planning.simulated)
-        progress(f"round {number}: {f'{failed} fail' if failed else 'all survive'}")
-        if not planning.learn():
-            return planning.result(number)
-        if planning.deadline.over:
-            return planning.result(number, cut_short=True)
-    return planning.result(rounds)
+    planning = None
+    try:
+        planning = _Planning(
+            model, settings, Selections(wanted), progress, decided or {}, decided_periods
+        )
+        return planning.run(planning.values_of(start or {}), rounds)
+    except (OutOfTime, SolverError) as error:
+        if planning is not None and planning.best is not None and planning.deadline.over:
+            return planning.result(cut_short=True)
+        if settings.stopped:
+            raise KeyboardInterrupt from None
+        raise SolverError(UNFINISHED if isinstance(error, OutOfTime) else error) from None
 
 
 def planned(
@@ -206,8 +195,14 @@ class _Planning:
     best
         Solution with the fewest failures so far, the cheapest of several, what came of it, and what
         every roadmap that survives costs at least.
-    turns
-        How often cheaper fleets were looked for.
+    priced
+        The best at what it costs, once that is worked out.
+    gap
+        Gap of the next solve: finer where a round did no better than one before.
+    is_rough
+        Whether the bound is that of orders in part.
+    rounds, turns
+        Rounds so far, and how often cheaper fleets were looked for.
     """
 
     model: Model
@@ -221,11 +216,14 @@ class _Planning:
     bound_usd: float | None = None
     simulated: dict[str, NodeOutcome] = field(default_factory=dict)
     best: tuple[Solution, dict[str, NodeOutcome], float] | None = None
+    priced: tuple[Solution, dict[str, NodeOutcome]] | None = None
+    is_rough: bool = False
+    rounds: int = 0
     turns: int = 0
 
     def __post_init__(self) -> None:
-        self.deadline = Deadline(self.settings)
-        self.short = normal_shortfalls(self.model, self.deadline.settings())
+        self.deadline, self.gap = Deadline(self.settings), self.settings.gap
+        self.short = normal_shortfalls(self.model, self.deadline.settings(late=True))
         waived = waivers(self.short)
         self.roadmap = build_roadmap(self.model, self.selections.scenarios, waived)
         _check_fits(self.roadmap)
@@ -244,20 +242,36 @@ class _Planning:
             return None
         return {v.name: float(orders.get(key, 0)) for key, v in self.roadmap.orders.items()}
 
+    def run(self, first: Mapping[str, float] | None, rounds: int) -> RoadmapResult:
+        """Solve, simulate and learn until nothing else is asked.
+
+        Raises
+        ------
+        OutOfTime, SolverError
+            If time ends before, or the solver fails.
+        """
+        while self.rounds < rounds:
+            self.rounds += 1
+            self.progress(f"round {self.rounds}: solving {len(self.roadmap.nodes)} nodes")
+            solution = self.solved(first)
+            if solution.status == "infeasible":
+                return self.none(solution) if self.best is None else self.result()
+            self.simulate(solution)
+            first = solution.values
+            failed = _failures(self.simulated)
+            self.progress(f"round {self.rounds}: {f'{failed} fail' if failed else 'all survive'}")
+            if not self.learn():
+                break
+        return self.result()
+
     def solved(self, first: Mapping[str, float] | None) -> Solution:
         """Solve; nothing is asked any more of failures that no order meets in time.
 
         Raises
         ------
-        SolverError
+        OutOfTime, SolverError
             If the solver fails, or time ends before there is a roadmap.
         """
-        try:
-            return self._solved(first)
-        except OutOfTime:
-            raise SolverError(UNFINISHED) from None
-
-    def _solved(self, first: Mapping[str, float] | None) -> Solution:
         if self.bridging and self.best is None:
             self._give_up(name for node in self.bridging for name in self._hopeless(node))
             self.parts.lay_out(self.deadline)
@@ -267,8 +281,10 @@ class _Planning:
             if self.best is not None and self.bound_usd is None:
                 # Something else is asked: the best so far is judged by that.
                 (before, _, _), self.bound_usd, self.best = self.best, self._bound(), None
+                self.is_rough = True
                 self.simulate(before)
-            solution = solve_roadmap(self.parts, self.deadline.settings(late=True), first)
+            settings, needed = self.deadline.settings(self.gap), self.best is None
+            solution = solve_roadmap(self.parts, settings, first, needed=needed)
             if solution.status != "infeasible" or not self._conceded(solution.conflict):
                 break
         if self.best is None:
@@ -296,10 +312,20 @@ class _Planning:
         self.roadmap.learn_anew()
         return bool(late or taught)
 
-    def _bound(self) -> float:
-        """What every roadmap costs at least without what was learned; infinite if none is left."""
+    def _bound(self, whole: bool = False) -> float:
+        """What every roadmap costs at least without what was learned; infinite if none is left.
+
+        Parameters
+        ----------
+        whole
+            Whether for whole orders, which takes longer than for orders in part.
+        """
+        parts, settings = self.parts.beside(), self.deadline.settings()
+        parts.bound = -math.inf
         with self.roadmap.as_built():
-            cost = relaxed_cost(self.parts.beside(), self.deadline.settings())
+            if whole:
+                return solve_roadmap(parts, settings, explain=False, needed=False).bound
+            cost = relaxed_cost(parts, settings)
         return math.inf if cost is None else cost
 
     def _give_up(self, names: Iterable[str]) -> None:
@@ -316,15 +342,24 @@ class _Planning:
         """Failures of a node that are not survived with all that can be in service there.
 
         Apart from the budget: with less at hand less is spent.
+
+        Raises
+        ------
+        OutOfTime
+            If time ends before.
         """
-        judged = replace(self._judged(name), over=lambda: False)
+        judged = self._judged(name)
         known = self.not_planned.get(name, ())
         most = [
             0 if key.kind == "retired" else count
             for key, count in zip(judged.keys, judged.most, strict=True)
         ]
         asked = [one for one in judged.scenarios if one.name not in known]
-        for verdict in judged.verdicts(tuple(most), asked):
+        try:
+            verdicts = judged.verdicts(tuple(most), asked)
+        except OutOfTurns:
+            raise OutOfTime from None
+        for verdict in verdicts:
             if any(breach.kind != "budget" for breach in verdict.breaches):
                 yield joined(name, verdict.name)
 
@@ -344,20 +379,30 @@ class _Planning:
         )
 
     def simulate(self, solution: Solution) -> None:
-        """Simulate the fleet of every node."""
-        self.simulated = {name: self._simulated(name, solution) for name in self.roadmap.nodes}
-        failures = _failures(self.simulated)
-        if self.best is None or (failures, solution.objective) < (
-            _failures(self.best[1]),
-            self.best[0].objective,
-        ):
+        """Simulate the fleet of every node.
+
+        Raises
+        ------
+        OutOfTime
+            If time ends and there is another roadmap.
+        """
+        simulated = {}
+        for name in self.roadmap.nodes:
+            if self.best is not None and self.deadline.over:
+                raise OutOfTime
+            simulated[name] = self._simulated(name, solution)
+        self.simulated = simulated
+        rank = _failures(simulated), solution.objective
+        if self.best is None or rank < (_failures(self.best[1]), self.best[0].objective):
             bound = -math.inf if self.bound_usd is None else self.bound_usd
-            self.best = solution, self.simulated, bound
+            self.best, self.priced = (solution, simulated, bound), None
             self.parts.failing = frozenset(
                 joined(name, scenario)
-                for name, found in self.simulated.items()
+                for name, found in simulated.items()
                 for scenario in found.missed
             )
+        elif rank[0]:
+            self.gap = min(self.gap, max(FINEST_GAP, FINER * self.gap))
 
     def _simulated(self, name: str, solution: Solution) -> NodeOutcome:
         each, before = self.roadmap.nodes[name], self.simulated.get(name)
@@ -373,7 +418,11 @@ class _Planning:
         if found.missed or self.deadline.over:
             return found
         left_out, beyond = at_other_hours(
-            selection, model, fleet, lambda text: self.progress(f"{name}: {text}")
+            selection,
+            model,
+            fleet,
+            lambda text: self.progress(f"{name}: {text}"),
+            lambda: self.deadline.over,
         )
         given_up = {failure_and_hour(scenario)[0] for scenario in late}
         asked = tuple(one for one in beyond if failure_and_hour(one.name)[0] not in given_up)
@@ -400,14 +449,20 @@ class _Planning:
         """Weaken cuts that fleets forbid which survive and cost less; whether there are any."""
         if self.best is None or self.turns >= MOST_TURNS:
             return False
-        solution, _, bound = self.best
-        close = max(CLOSE_ENOUGH, self.settings.gap)
-        if solution.objective - bound <= close * abs(solution.objective):
+        solution, simulated, bound = self.best
+        self.price()
+        if self.is_rough and self._is_far(bound):
+            self.progress("bounding what roadmaps that survive cost")
+            self.bound_usd = bound = max(bound, self._bound(whole=True))
+            self.best, self.is_rough = (solution, simulated, bound), False
+        if not self._is_far(bound):
             return False
         self.turns += 1
         self.progress("looking for cheaper fleets that survive")
         before = {name: each.data for name, each in self.roadmap.nodes.items()}
         for name, data in before.items():
+            if self.deadline.over:
+                raise OutOfTime
             if data.learned:
                 judged = self._judged(name)
                 counts = tuple(counts_of(judged.base, self.simulated[name].fleet).values())
@@ -419,6 +474,11 @@ class _Planning:
         self.roadmap.learn_anew()
         self.parts.bound = bound
         return True
+
+    def _is_far(self, bound: float) -> bool:
+        """Whether the best costs so much more than a bound that a cheaper one is looked for."""
+        cost = math.nan if self.priced is None else self.priced[0].objective
+        return cost - bound > max(CLOSE_ENOUGH, self.settings.gap) * abs(cost)
 
     def _join(self, name: str, beyond: tuple[Verdict, ...]) -> None:
         """Plan for failures at the hours at which most requests are lost."""
@@ -454,25 +514,34 @@ class _Planning:
         simulated_cuts(replace(each.programme, data=each.data), known)
         return bool(new)
 
-    def result(self, rounds: int, cut_short: bool = False) -> RoadmapResult:
-        """The best roadmap so far."""
+    def price(self) -> tuple[Solution, dict[str, NodeOutcome]]:
+        """The best roadmap so far at what it costs."""
         if self.best is None:
             raise ValueError("There is no roadmap.")
-        found, simulated, bound = self.best
-        solution, outcomes = priced(self.roadmap, found, bound, simulated, self.settings)
+        if self.priced is None:
+            found, simulated, bound = self.best
+            self.priced = priced(self.parts, found, bound, simulated, self.deadline)
+        return self.priced
+
+    def result(self, cut_short: bool = False) -> RoadmapResult:
+        """The best roadmap so far."""
+        solution, outcomes = self.price()
+        if self.best is None:
+            raise ValueError("There is no roadmap.")
+        found, _, bound = self.best
         stopped = self.settings.stopped
         return replace(
-            self.none(solution, rounds),
+            self.none(replace(solution, bound=min(bound, solution.objective))),
             programme_usd=found.objective,
             outcomes=outcomes,
             timed_out=cut_short and not stopped,
             interrupted=stopped,
         )
 
-    def none(self, solution: Solution, rounds: int) -> RoadmapResult:
+    def none(self, solution: Solution) -> RoadmapResult:
         """The proof that there is no roadmap."""
         return RoadmapResult(
-            self.roadmap, self.parts, next(iter(self.selected.values())), solution, {}, rounds,
+            self.roadmap, self.parts, next(iter(self.selected.values())), solution, {}, self.rounds,
             solution.objective, decided=self.decided, decided_periods=self.decided_periods,
         )  # fmt: skip
 

@@ -6,21 +6,21 @@ laws of money anew.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from planner.errors import AuditError
+from planner.errors import AuditError, SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.formulation.families import STRICTER
 from planner.optimization.formulation.labels import joined
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.infeasibility.shortfalls import Shortfall
 from planner.optimization.solution.costs import cost_items
-from planner.optimization.solution.deadline import Deadline
+from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.decisions import limited
 from planner.optimization.solution.operation import billed
-from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 from planner.roadmap.cash import cash_flows, present_value
 from planner.roadmap.parts import RoadmapParts
@@ -69,12 +69,15 @@ class NodeOutcome:
         Failures that nothing could meet in time; the simulation judges them all the same.
     shortfalls
         Requirements of normal operation and design that nothing could meet in time.
+    exact
+        Whether failures cost what they do in the programme as it stands, not as it was loosened.
     """
 
     made: Round
     selection: Selection
     not_planned: frozenset[str]
     shortfalls: tuple[Shortfall, ...] = ()
+    exact: bool = True
 
     @property
     def fleet(self) -> Fleet:
@@ -88,18 +91,21 @@ class NodeOutcome:
 
 
 def priced(
-    roadmap: RoadmapProgramme,
+    parts: RoadmapParts,
     found: Solution,
     bound: float,
     outcomes: Mapping[str, NodeOutcome],
-    settings: SolverSettings,
+    deadline: Deadline,
 ) -> tuple[Solution, dict[str, NodeOutcome]]:
     """The orders of a solution, and its nodes, at what they cost.
 
-    Rows that are stricter than the standard are waived in failures that do not meet them.
+    Rows that are stricter than the standard are waived in failures that do not meet them. Where
+    time is over, failures cost what they cost in the loosened programme that was solved.
 
     Parameters
     ----------
+    parts
+        The programme that was solved, whose templates are used again.
     bound
         What every roadmap costs at least, USD.
 
@@ -108,52 +114,68 @@ def priced(
     AuditError
         If orders and payments cost something else than the programme says.
     """
-    endless = Deadline(settings).endless
-    whole = [x for x in roadmap.base.problem.variables if x.integer]
-    with roadmap.as_built(), limited({x: (found.values[x.name],) * 2 for x in whole}):
-        values = solve(roadmap.base, endless).values
+    roadmap, selections = parts.roadmap, {}
+    for name, outcome in outcomes.items():
+        also = {verdict.name for verdict in outcome.made.beyond}
+        selections[name] = outcome.selection.besides(roadmap.nodes[name].data.model, also)
+    data = {name: _strict(parts, name, outcomes[name], s) for name, s in selections.items()}
+    values, once, exact = found.values, found.once_usd or {}, True
+    try:
+        values, once, data = _at_least_cost(parts, found, data, deadline)
+    except (OutOfTime, SolverError):
+        if not deadline.over:
+            raise
+        exact = False
     known = {}
     for name, outcome in outcomes.items():
-        each, model = roadmap.nodes[name], roadmap.nodes[name].data.model
-        also = {verdict.name for verdict in outcome.made.beyond}
-        selection = outcome.selection.besides(model, also)
-        each.data = each.data.changed(selection.scenarios, each.data.waived, each.data.learned)
-        once = _recourse(roadmap, name, outcome.not_planned, values, endless)
-        programme = replace(each.programme, data=each.data)
-        part = replace(found, values=values, fleet=outcome.fleet, once_usd=once, recourse=None)
-        items = cost_items(programme, part, once)
+        each, model = roadmap.nodes[name], data[name].model
+        usd = {one: once[full] for one in data[name].by_name if (full := joined(name, one)) in once}
+        programme = replace(each.programme, data=data[name])
+        part = replace(found, values=values, fleet=outcome.fleet, once_usd=usd, recourse=None)
+        items = cost_items(programme, part, usd)
         cost = sum(item.usd_per_year for item in items)
         part, items = billed(model, replace(part, objective=cost, bound=cost), items)
         made = replace(outcome.made, programme=programme, solution=part, items=items)
-        known[name] = replace(outcome, made=made, selection=selection)
+        known[name] = replace(outcome, made=made, selection=selections[name], exact=exact)
     cost = _cost(roadmap, values, known)
     return replace(found, values=values, objective=cost, bound=min(bound, cost)), known
 
 
-def _recourse(
-    roadmap: RoadmapProgramme,
-    name: str,
-    late: Collection[str],
-    values: Mapping[str, float],
-    settings: SolverSettings,
-) -> dict[str, float]:
-    """Cost of one occurrence of each scenario of a node, USD.
+def _strict(
+    parts: RoadmapParts, name: str, outcome: NodeOutcome, selection: Selection
+) -> ProblemData:
+    """What is asked of a node in the programme as it stands: nothing of what nothing could meet."""
+    each, late = parts.roadmap.nodes[name], outcome.not_planned
+    known = {
+        (family, subject, scenario): most
+        for (family, subject, scenario), most in parts.asked[name].waived.items()
+        if scenario in late and family not in STRICTER
+    }
+    waived = {**each.data.waived, **known}
+    return each.data.changed(selection.scenarios, waived, each.data.learned)
 
-    Parameters
-    ----------
-    late
-        Scenarios of which nothing is asked.
+
+def _at_least_cost(
+    parts: RoadmapParts, found: Solution, data: dict[str, ProblemData], deadline: Deadline
+) -> tuple[Mapping[str, float], Mapping[str, float], dict[str, ProblemData]]:
+    """Values of the base, cost of one occurrence of each failure in USD, and what was asked for.
+
+    Raises
+    ------
+    OutOfTime, SolverError
+        If time ends before.
     """
-    each = roadmap.nodes[name]
-    parts = RoadmapParts(roadmap.base.data, settings, roadmap=roadmap, asked={name: each.data})
-    parts.waive({joined(name, scenario) for scenario in late} & set(parts.names()))
+    roadmap, settings = parts.roadmap, deadline.settings()
+    whole = [x for x in roadmap.base.problem.variables if x.integer]
+    with roadmap.as_built(), limited({x: (found.values[x.name],) * 2 for x in whole}):
+        values = solve(roadmap.base, settings).values
+    strict = parts.asking(data)
     while True:
-        parts.lay_out(Deadline(settings))
-        once, missed = parts.recourse_of(values)
+        strict.lay_out(deadline)
+        once, missed = strict.recourse_of(values, deadline)
         if not missed:
-            each.data = parts.asked[name]
-            return {full.removeprefix(f"{name}/"): usd for full, usd in once.items()}
-        parts.waive(parts.waive(missed, STRICTER))
+            return values, once, strict.asked
+        strict.waive(strict.waive(missed, STRICTER))
 
 
 def gap_of(solution: Solution) -> float:

@@ -242,6 +242,9 @@ class Roadmap(Record):
         costs at least.
     gap
         Relative distance of the two.
+    exact
+        Whether failures cost what they do in the programme as it stands: where time was over, they
+        cost what they do in the loosened one, which is less.
     plans
         Plan of each node: what is in service, in the terms of ``plan.json``.
     """
@@ -258,6 +261,7 @@ class Roadmap(Record):
     survives: bool
     rounds: int
     stopped: Stopped | None = None
+    exact: bool = True
     solver: SolverRecord
     horizon: HorizonRecord
     nodes: tuple[NodeRecord, ...]

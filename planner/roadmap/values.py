@@ -10,6 +10,7 @@ from planner.infrastructure.horizon import Course, DemandGrowth, Horizon
 from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.loosening import loosened
 from planner.optimization.formulation.purchases import simulated_cuts
+from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.decisions import limited
 from planner.optimization.solution.settings import SolverSettings
 from planner.roadmap.delays import cost_of, is_large
@@ -36,7 +37,7 @@ class _SolvedLine:
     orders: Mapping[OrderKey, float]
 
 
-def value_of_paths(result: RoadmapResult, settings: SolverSettings) -> ValueOfPaths:
+def value_of_paths(result: RoadmapResult, deadline: Deadline) -> ValueOfPaths:
     """Value of the stochastic solution and of perfect information (Birge and Louveaux).
 
     All programmes ask for what that of this roadmap ended with. Where orders are many,
@@ -44,20 +45,20 @@ def value_of_paths(result: RoadmapResult, settings: SolverSettings) -> ValueOfPa
 
     Raises
     ------
-    SolverError
+    OutOfTime, SolverError
         If time ends before.
     """
     horizon, made = result.roadmap.horizon, result.roadmap
     known = 0.0
     for name, path in horizon.paths.items():
-        solved = _solved_line(result, _line(made.model, horizon, {name: 1.0}), settings)
+        solved = _solved_line(result, _line(made.model, horizon, {name: 1.0}), deadline)
         if solved is None:
             return ValueOfPaths(stochastic_solution_usd=None, perfect_information_usd=None)
         known += path.probability * solved.usd
     chances = {name: path.probability for name, path in horizon.paths.items()}
-    mean = _solved_line(result, _line(made.model, horizon, chances), settings)
-    fixed = None if mean is None else _with_orders_of(result, mean, settings)
-    cost = cost_of(result, settings)
+    mean = _solved_line(result, _line(made.model, horizon, chances), deadline)
+    fixed = None if mean is None else _with_orders_of(result, mean, deadline)
+    cost = cost_of(result, deadline)
     return ValueOfPaths(
         stochastic_solution_usd=None if fixed is None else round(max(0.0, fixed - cost), 2),
         perfect_information_usd=round(max(0.0, cost - known), 2),
@@ -92,9 +93,7 @@ def _line(model: Model, horizon: Horizon, chances: Mapping[str, float]) -> _Line
     return _Line(model.replace(horizon=horizon.replace(growth=growth, paths={})), like)
 
 
-def _solved_line(
-    result: RoadmapResult, line: _Line, settings: SolverSettings
-) -> _SolvedLine | None:
+def _solved_line(result: RoadmapResult, line: _Line, deadline: Deadline) -> _SolvedLine | None:
     """Orders and cost of one course of demand; None where there is no roadmap."""
     tree = result.roadmap.nodes
     asked = {name: result.parts.asked[other] for name, other in line.like.items()}
@@ -108,14 +107,14 @@ def _solved_line(
         key: result.decided.get(key._replace(node=line.like[key.node]), 0) for key in made.orders
     }
     fix_orders(made, decided, result.decided_periods)
-    parts = RoadmapParts(made.base.data, settings, roadmap=made)
+    parts = RoadmapParts(made.base.data, deadline.settings(), roadmap=made)
     parts.left_out = frozenset(
         joined(name, full.partition("/")[2])
         for name, other in line.like.items()
         for full in result.parts.left_out
         if node_of(full) == other
     )
-    solved = _solved(parts, settings, is_large(result))
+    solved = _solved(parts, deadline.settings(), is_large(result))
     if solved is None:
         return None
     cost, values = solved
@@ -130,13 +129,11 @@ def _solved(
         cost = relaxed_cost(parts, settings)
         values = {x.name: x.value or 0.0 for x in parts.base.problem.variables}
         return None if cost is None else (cost, values)
-    solution = solve_roadmap(parts, settings, explain=False)
+    solution = solve_roadmap(parts, settings, explain=False, needed=False)
     return None if solution.status == "infeasible" else (solution.objective, solution.values)
 
 
-def _with_orders_of(
-    result: RoadmapResult, mean: _SolvedLine, settings: SolverSettings
-) -> float | None:
+def _with_orders_of(result: RoadmapResult, mean: _SolvedLine, deadline: Deadline) -> float | None:
     """Cost of this tree with the orders for mean demand until paths branch; None without one."""
     made = result.roadmap
     shared = {key: x for key, x in made.orders.items() if not made.nodes[key.node].node.branch}
@@ -144,5 +141,5 @@ def _with_orders_of(
     counts = {x: mean.orders.get(key, 0.0) for key, x in shared.items()}
     whole = {x: count if large else float(round(count)) for x, count in counts.items()}
     with limited({x: (count, count) for x, count in whole.items()}):
-        solved = _solved(result.parts.beside(), settings, large)
+        solved = _solved(result.parts.beside(), deadline.settings(), large)
     return None if solved is None else solved[0]

@@ -6,14 +6,17 @@ import difflib
 import json
 import math
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optimization.test_golden import SENSES
 from support import EXACT, SHED_LATE, model_of
 from test_every_hour import DAY, fails_somewhere
 
+from planner.commands.options import Output
 from planner.errors import InputError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.horizon import Horizon
@@ -24,6 +27,7 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.labels import label
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.simulated import Gain, SimulatedCut
+from planner.optimization.solution import solving
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import solve
@@ -45,6 +49,7 @@ from planner.roadmap.tree import changes_at, demand_factor, line_of, tree
 from planner.scenarios.generators import all_scenarios
 from planner.selection import Wanted
 from planner.verification import optimize_and_verify
+from tests.roadmap.conftest import Told
 
 Made = tuple[RoadmapResult, Roadmap]
 GOLDEN = Path(__file__).parent / "golden" / "orders.txt"
@@ -347,6 +352,39 @@ def test_time_over_in_the_relaxation_leaves_orders_rounded_up(
     assert all(found.values[x.name].is_integer() for x in made.orders.values())
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    ("moment", "code"), [("looking for cheaper", 5), ("round 1: 2 fail", 5), ("what it is", 0)]
+)
+def test_a_signal_ends_it_at_once_with_what_is_known(
+    told: Told, growing_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    moment: str, code: int,
+) -> None:  # fmt: skip
+    """No solver runs after it, and nothing is priced by anything but what was solved."""
+    path, solves, say, real = tmp_path / "shed.yaml", [], Output.say, solving._run_solver
+    path.write_text(f"{SHED_LATE}\nhorizon: {{start: 2026-01, period: year, periods: 2}}\n")
+
+    def interrupt(output: Output, text: str) -> None:
+        say(output, text)
+        if text.strip().startswith(moment) and not solves:
+            solves.append("signal")
+            signal.raise_signal(signal.SIGTERM)
+
+    def counted(*arguments: Any) -> Any:
+        solves.extend(["solve"] if solves else [])
+        return real(*arguments)
+
+    monkeypatch.setattr(Output, "say", interrupt)
+    monkeypatch.setattr(solving, "_run_solver", counted)
+    model = growing_file if code == 0 else path
+    ended, out, err = told("roadmap", model, "-o", tmp_path / "out", "--json")
+    assert (ended, solves) == (code, ["signal"]), err
+    found = json.loads(out)
+    assert found["stopped"] == (None if code == 0 else "interrupted")
+    assert found["exact"] == (moment != "round 1: 2 fail")
+    assert parse_roadmap(tmp_path / "out").npv_usd == found["npv_usd"]
+
+
 def test_only_what_nothing_can_replace_has_to_be_bridged(growing: LoadedModel) -> None:
     def last(**terms: object) -> int:
         horizon = growing.model.horizon.replace(order_months=terms)
@@ -394,7 +432,8 @@ def test_an_order_that_cannot_wait_says_so_and_others_have_a_price(made: Made) -
     assert "a GPU more is worth" in roadmap.regions[0].reason
     later = OrderKey("p2", "halls", "west-gpus")
     assert later in result.orders
-    assert delay_of(result, later, cost_of(result, EXACT), EXACT).usd_per_month > 0
+    endless = Deadline(EXACT)
+    assert delay_of(result, later, cost_of(result, endless), endless).usd_per_month > 0
 
 
 def test_a_gpu_more_saves_at_most_its_worth_and_one_less_costs_at_least_it(
