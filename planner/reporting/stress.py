@@ -10,11 +10,11 @@ from typing import Any
 from planner.amounts import counted, listed, minutes, percent, requests
 from planner.analysis.stress.certificate import Certificate, CertificateCheck
 from planner.analysis.stress.failure_sets import judged_as
-from planner.analysis.stress.search import SetOutcome, SizeSummary, Stress
+from planner.analysis.stress.search import SetOutcome, Stress
 from planner.files import write_file
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import LoadedModel
-from planner.reporting.html.templates import asset
+from planner.reporting.html.templates import asset, filled
 from planner.reporting.stress_picture import matrix_svg
 from planner.reporting.tables import Cell, Table, Tone, Toned, figures, texts
 from planner.reporting.terminal import bullets, heading, new_console, print_json, say
@@ -159,26 +159,12 @@ def stress_data(found: Stress, loaded: LoadedModel) -> dict[str, Any]:
         "survives": found.survives,
         "complete": found.complete,
         "classes": class_lines(loaded.model, found.size),
-        "sizes": [_size_data(summary) for summary in found.sizes],
+        "sizes": [vars(size) | {"unsettled": size.unsettled} for size in found.sizes],
         "smallest_is_proven": found.smallest_is_proven,
         "smallest": [set_data(one) for one in found.smallest],
         "minimal": [set_data(one) for one in found.minimal],
         "worst": {str(size): one and set_data(one) for size, one in worst.items()},
         "failing": [set_data(one) for one in found.failing],
-    }
-
-
-def _size_data(summary: SizeSummary) -> dict[str, Any]:
-    return {
-        "size": summary.size,
-        "sets": summary.sets,
-        "by_proof": summary.by_proof,
-        "simulated": summary.simulated,
-        "failing": summary.failing,
-        "not_judged": summary.not_judged,
-        "not_applicable": summary.not_applicable,
-        "unsettled": summary.unsettled,
-        "classes": summary.classes,
     }
 
 
@@ -214,51 +200,22 @@ def _listed_table(title: str, sets: Sequence[SetOutcome]) -> Table:
 
 
 def _page(found: Stress, loaded: LoadedModel) -> str:
-    name = escape(loaded.name)
-    classes = escape(" ".join(class_lines(loaded.model, found.size)).replace("`", ""))
     worst = found.worst(found.size)
-    tone = "good" if found.survives and found.complete else "bad"
     failing = _listed_table("Sets that fail though none of their parts does", found.minimal).html()
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<link rel="icon" href="data:,">
-<title>Stress of {name}</title>
-<style>
-{asset("report.css")}
-</style>
-</head>
-<body>
-<header>
-<p class="kicker">Sets of failures</p>
-<h1>{name}</h1>
-<p class="lead">{escape(_title(found, loaded))}</p>
-</header>
-<main>
-<section>
-<p class="decision {tone}">{escape(verdict_line(found))}</p>
-{_sizes(found).html()}
-<p class="note">{classes}</p>
-</section>
-<section>
-<h2>Which failure with which</h2>
-<div class="scroll" tabindex="0" role="region" aria-label="Which failure with which">
-{matrix_svg(found)}
-</div>
-</section>
-<section>
-<h2>What fails</h2>
-{failing or "<p>Nothing that is settled.</p>"}
-{_listed_table(_worst_title(found), [worst] if worst else []).html()}
-</section>
-</main>
-</body>
-</html>
-"""
+    return filled(
+        "stress.html",
+        policy=_POLICY,
+        style=asset("report.css"),
+        name=escape(loaded.name),
+        title=escape(_title(found, loaded)),
+        tone="good" if found.survives and found.complete else "bad",
+        verdict=escape(verdict_line(found)),
+        sizes=_sizes(found).html(),
+        classes=escape(" ".join(class_lines(loaded.model, found.size)).replace("`", "")),
+        matrix=matrix_svg(found),
+        failing=failing or "<p>Nothing that is settled.</p>",
+        worst=_listed_table(_worst_title(found), [worst] if worst else []).html(),
+    )
 
 
 def show_check(

@@ -15,14 +15,13 @@ from typing import Any
 from planner.amounts import counted, money, number, percent
 from planner.errors import InputError
 from planner.infrastructure.loading import CatalogueUse, LoadedModel
-from planner.json_text import json_text
 from planner.plan.assembly import now, versions
 from planner.plan.records import Plan
 from planner.reporting.explanation import learned_text
 from planner.reporting.html import binding, facts, places, scenarios, sources
 from planner.reporting.html.money import Finance, steps_table
 from planner.reporting.html.reasons import Reasons
-from planner.reporting.html.templates import asset, template
+from planner.reporting.html.templates import asset, script_json, template
 from planner.reporting.html.timelines import Simulated
 from planner.reporting.plans import cost_table, routing_note
 
@@ -86,7 +85,7 @@ def page(material: Material) -> bytes:
     order = scenarios.worst_first(material.simulated.played)
     context = _context(material, order[:MOST_ROWS])
     opening = order[:MOST_TOLD]
-    curves = {index: _json(_curves(material, index)) for index in opening}
+    curves = {index: script_json(_curves(material, index)) for index in opening}
     while True:
         content = _rendered(context, scenarios_told(material, opening), curves)
         excess = len(content) - PAGE_BYTES
@@ -107,7 +106,7 @@ def _rendered(
 ) -> bytes:
     indices = sorted(scenario["index"] for scenario in opening)
     drawn = "{" + ",".join(f'"{index}":{curves[index]}' for index in indices) + "}"
-    data = _json(context["data"])[:-1] + f',"scenarios":{drawn}}}'
+    data = script_json(context["data"])[:-1] + f',"scenarios":{drawn}}}'
     scripts = [_plotly(), asset("report.js")]
     policy = "; ".join(
         [
@@ -211,12 +210,6 @@ def _curves(material: Material, index: int) -> dict[str, Any]:
         "required": played.required,
         **{kind: curves for kind, curves in played.charts.items() if curves},
     }
-
-
-def _json(data: Any) -> str:
-    """JSON that cannot end a script element or start a comment."""
-    text = json_text(data, "compact", ascii_only=True)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _digest(script: str) -> str:

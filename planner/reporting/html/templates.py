@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from string import Template
 from typing import Any
+
+from planner.json_text import json_text
 
 
 @cache
@@ -12,6 +15,17 @@ def asset(name: str) -> str:
     """Text of a file of `assets`."""
     content = files("planner.reporting.html").joinpath("assets", name).read_text(encoding="utf-8")
     return content.replace("\r\n", "\n")
+
+
+def filled(file: str, **parts: str) -> str:
+    """A page of `assets` with its parts, which are HTML already; needs no library."""
+    return Template(asset(file)).substitute(parts)
+
+
+def script_json(data: Any) -> str:
+    """JSON that cannot end a script element or start a comment."""
+    text = json_text(data, "compact", ascii_only=True)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 @cache
