@@ -8,8 +8,8 @@ with.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from planner.infrastructure.entities import Model, Region
 from planner.infrastructure.failures import Scenario
@@ -50,6 +50,36 @@ class Build:
 
 
 @dataclass(frozen=True)
+class PricedItem:
+    """Something with a price.
+
+    Parameters
+    ----------
+    usd_each, life_years, salvage_usd_each
+        Price today, life, and what it earns at the end of that.
+    upkeep_share
+        Yearly upkeep as a share of the price; None where that means nothing.
+    """
+
+    category: Category
+    name: str
+    usd_each: float
+    life_years: float
+    salvage_usd_each: float
+    upkeep_share: float | None = None
+
+
+@dataclass(frozen=True)
+class Rate:
+    """An amount at today's prices per unit of a running cost, such as USD per MWh."""
+
+    category: str
+    name: str
+    unit: str
+    usd: float
+
+
+@dataclass(frozen=True)
 class Purchase:
     """One line of capital: what is bought or retired, or what exists and will be bought again.
 
@@ -76,6 +106,8 @@ class Purchase:
         not state it: such pieces count as written off and are not bought again.
     paid_usd_each
         What each of those cost, which is what is written off of it.
+    priced
+        Whose price it has; None for what the line itself says.
     """
 
     category: Category
@@ -88,6 +120,7 @@ class Purchase:
     salvage_usd_each: float = 0.0
     age_years: float | None = None
     paid_usd_each: float = 0.0
+    priced: PricedItem | None = field(default=None, compare=False)
 
     @property
     def exists(self) -> bool:
@@ -111,6 +144,11 @@ class Running:
         ``measures``.
     region
         Where; empty where that means nothing.
+    quantity, unit
+        How much of what there is of it.
+    price
+        What each costs a year: a rate, or an item whose price times upkeep share it is. None where
+        there is no more to it than an amount.
     """
 
     category: str
@@ -118,6 +156,9 @@ class Running:
     region: str
     usd_per_year: float
     driver: Driver
+    quantity: float = field(default=1.0, compare=False)
+    unit: str = field(default="", compare=False)
+    price: PricedItem | Rate | None = field(default=None, compare=False)
 
 
 def purchases(base: Build, build: Build) -> tuple[Purchase, ...]:
@@ -157,7 +198,10 @@ Piece = Literal["servers", "building", "power", "cooling"]
 
 @dataclass(frozen=True)
 class _Change:
-    """Pieces of a kind in two builds: those that both have are kept."""
+    """Pieces of a kind in two builds: those that both have are kept.
+
+    `priced_as` is what has the price, `failures_per_year` are those of a piece.
+    """
 
     category: Piece
     name: str
@@ -166,6 +210,15 @@ class _Change:
     asset: Asset
     before: int
     after: int
+    priced_as: str
+    failures_per_year: float = 0.0
+
+    @property
+    def priced(self) -> PricedItem:
+        """What each costs today."""
+        asset = self.asset
+        terms = (asset.price_usd, asset.life_years, asset.salvage_usd, asset.upkeep_share)
+        return PricedItem(self.category, self.priced_as, *terms)
 
     def purchase(self) -> Purchase:
         """Purchase of additional pieces, or their retirement for salvage."""
@@ -183,15 +236,18 @@ class _Change:
 
     def upkeep(self) -> Iterator[Running]:
         """Repairs, and upkeep by the price of today, or of what exists by its own if stated."""
-        asset = self.asset
+        asset, cooling = self.asset, self.category == "cooling"
         new = self.after if asset.own_price_usd is None else max(0, self.after - self.before)
-        name = f"{self.name}/{self.item}" if self.category == "cooling" else self.name
+        name = f"{self.name}/{self.item}" if cooling else self.name
         usd = asset.upkeep_share * asset.price_usd * new
-        yield Running("upkeep", name, self.region, usd, self.category)
+        counted = (new, "units" if cooling else "GPUs", self.priced)
+        yield Running("upkeep", name, self.region, usd, self.category, *counted)
         usd = asset.upkeep_share * asset.paid_usd * (self.after - new)
         yield Running("upkeep", name, self.region, usd, "other")
+        repairs = self.failures_per_year * self.after
         usd = asset.repairs_usd_per_year * self.after
-        yield Running("repairs", name, self.region, usd, "failures")
+        each = Rate("repairs", self.item, "USD per repair", usd / repairs if repairs else 0.0)
+        yield Running("repairs", name, self.region, usd, "failures", repairs, "repairs", each)
 
     def _of(self, quantity: int, usd_each: float, left: float) -> Purchase:
         asset, aged = self.asset, self.asset.age_years is not None
@@ -206,6 +262,7 @@ class _Change:
             left,
             asset.age_years,
             asset.paid_usd if aged else 0.0,
+            self.priced if quantity > 0 else None,
         )
 
 
@@ -218,9 +275,10 @@ def _changes(base: Build, build: Build) -> Iterator[_Change]:
         age = base.model.plants[name].existing_age_years if name in base.model.plants else None
         for unit in dict.fromkeys((*before, *after)):
             owner = build.model if unit in build.model.cooling_units else base.model
-            asset = priced_unit(owner.cooling_units[unit], age)
+            kind = owner.cooling_units[unit]
             counts = before.get(unit, 0), after.get(unit, 0)
-            yield _Change("cooling", name, unit, plant.region, asset, *counts)
+            terms = (priced_unit(kind, age), *counts, unit, kind.failures_per_year)
+            yield _Change("cooling", name, unit, plant.region, *terms)
 
 
 def _gpu_changes(base: Build, build: Build) -> Iterator[_Change]:
@@ -232,20 +290,22 @@ def _gpu_changes(base: Build, build: Build) -> Iterator[_Change]:
         ages = former.existing_age_years, former.existing_facility_age_years
         parts = priced_gpu(owner.gpus[cluster.gpu], *ages)
         for part, asset in parts.items():
-            item = part_item(part, parts, cluster.gpu)
+            gpu, item = cluster.gpu, _part_item(part, parts, cluster.gpu)
             if part != "servers":
                 if asset.price_usd or asset.paid_usd:
-                    yield _Change(part, name, item, cluster.region, asset, *counts)
-            elif former.gpu == cluster.gpu:
-                yield _Change(part, name, item, cluster.region, asset, *counts)
+                    named = (*counts, f"{item} for {gpu}")
+                    yield _Change(part, name, item, cluster.region, asset, *named)
+            elif former.gpu == gpu:
+                yield _Change(part, name, item, cluster.region, asset, *counts, gpu)
             else:
                 # Other GPUs take the place of those that were there.
                 old = priced_gpu(base.model.gpus[former.gpu], *ages)[part]
-                yield _Change(part, name, former.gpu, former.region, old, counts[0], 0)
-                yield _Change(part, name, item, cluster.region, asset, 0, counts[1])
+                was = (counts[0], 0, former.gpu)
+                yield _Change(part, name, former.gpu, former.region, old, *was)
+                yield _Change(part, name, item, cluster.region, asset, 0, counts[1], gpu)
 
 
-def part_item(part: Part, parts: Mapping[Part, Asset], gpu: str) -> str:
+def _part_item(part: Part, parts: Mapping[Part, Asset], gpu: str) -> str:
     """What is bought for a part of a GPU."""
     if part == "power":
         return "power provisioning"
@@ -282,13 +342,17 @@ def _running(base: Build, build: Build) -> Iterator[Running]:
     for change in _changes(base, build):
         yield from change.upkeep()
     for offer, count in fleet.instances.items():
-        usd = model.offers[offer].retainer_usd_per_instance_year * count
-        yield Running("retainers", offer, "", usd, "other")
+        usd = model.offers[offer].retainer_usd_per_instance_year
+        each = Rate("retainers", offer, "USD per instance and year", usd)
+        yield Running("retainers", offer, "", usd * count, "other", count, "instances", each)
     for region in sorted(_opened(base, build)):
         usd = _site(base, build, region).fixed_usd_per_year
-        yield Running("regions", region, region, usd, "other")
+        each = Rate("regions", region, "USD per year", usd)
+        yield Running("regions", region, region, usd, "other", price=each)
     for name in sorted(fleet.measures):
-        yield Running("measures", name, "", model.measures[name].usd_per_year, "other")
+        usd = model.measures[name].usd_per_year
+        each = Rate("measures", name, "USD per year", usd)
+        yield Running("measures", name, "", usd, "other", price=each)
     yield from _operation(build)
 
 
@@ -299,9 +363,17 @@ def _operation(build: Build) -> Iterator[Running]:
     for item in items:
         if item.category == "energy":
             place = model.clusters.get(item.asset) or model.plants[item.asset.partition("/")[0]]
-            yield Running("energy", item.asset, place.region, item.usd_per_year, "electricity")
+            yield _energy(item.asset, place.region, item.usd_per_year, model)
         elif item.category == "transport":
             yield Running("transport", item.asset, "", item.usd_per_year, "other")
+
+
+def _energy(asset: str, region: str, usd: float, model: Model) -> Running:
+    """Energy as MWh at the price of electricity, where it has one."""
+    each = model.regions[region].electricity_usd_per_mwh
+    rate = Rate("energy", f"electricity in {region}", "USD per MWh", each)
+    counted: Any = (usd / each, "MWh", rate) if each > 0 else ()
+    return Running("energy", asset, region, usd, "electricity", *counted)
 
 
 def unpriced(base: Build, build: Build) -> tuple[str, ...]:

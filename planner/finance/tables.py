@@ -108,13 +108,13 @@ def returns_row(valued: Valued) -> Row:
 def capital_rows(valued: Valued) -> Iterator[Row]:
     """Capital line by line."""
     for line in valued.position.purchases:
-        yield {**asdict(line), "usd": cents(line.usd)}
+        yield _without(asdict(line), "priced") | {"usd": cents(line.usd)}
 
 
 def running_rows(valued: Valued) -> Iterator[Row]:
     """Running cost line by line."""
     for line in valued.position.running:
-        yield {**asdict(line), "usd_per_year": cents(line.usd_per_year)}
+        yield _without(asdict(line), "price") | {"usd_per_year": cents(line.usd_per_year)}
 
 
 def cash_flow_rows(valued: Valued) -> Iterator[Row]:

@@ -13,7 +13,7 @@ from support import EXACT, model_of
 
 from planner.finance.appraisal import capital_usd, owning_usd_per_year
 from planner.finance.assumptions import Assumptions
-from planner.finance.builds import Build, Purchase, purchases, running, unpriced
+from planner.finance.builds import Build, PricedItem, Purchase, purchases, running, unpriced
 from planner.finance.cashflow import Losses, Position
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet, plant_units
@@ -416,3 +416,17 @@ class TestUnpriced:
 
         base = as_it_is(model)
         assert unpriced(base, Build("all", model, everything, ())) == ()
+
+
+def test_a_running_cost_is_its_quantity_at_its_price(reference: LoadedModel) -> None:
+    """The workbook multiplies them, so that a reviewer can change either."""
+    base = as_it_is(reference.model)
+    lines = running(base, base)
+    assert {line.category for line in lines if line.price is not None} >= {"upkeep", "energy"}
+    for line in lines:
+        price = line.price
+        if isinstance(price, PricedItem):
+            each = price.usd_each * (price.upkeep_share or 0.0)
+        else:
+            each = line.usd_per_year if price is None else price.usd
+        assert line.quantity * each == pytest.approx(line.usd_per_year, rel=1e-12)

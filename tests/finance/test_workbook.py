@@ -24,7 +24,7 @@ from support import often
 from planner.errors import InputError
 from planner.finance.appraisal import BuildAppraisal, appraise
 from planner.finance.assumptions import Assumptions
-from planner.finance.builds import Purchase, Running
+from planner.finance.builds import PricedItem, Purchase, Rate, Running
 from planner.finance.cashflow import Losses, Position, asset_flows
 from planner.finance.ledger import read_ledger
 from planner.finance.losses import loss_profile
@@ -52,9 +52,13 @@ OTHER = np.array([0.0, 250_000.0, -90_000.0, *[10_000.5] * 8])
 SHARE = 0.03
 
 
+#: What GPUs and electricity cost: inputs that several lines follow.
+ACCELERATOR = PricedItem("servers", "accelerator", 20_000.0, 4.5, 1_500.0, SHARE)
+ELECTRICITY = Rate("energy", "electricity in west", "USD per MWh", 80.0)
 #: GPUs that are two years old, and cooling units that outlive a short horizon.
 IN_PLACE = Purchase(
-    "servers", "west-gpus", "accelerator", "west", 1_000, 20_000.0, 4.5, 1_500.0, 2.25, 18_000.0
+    *("servers", "west-gpus", "accelerator", "west", 1_000),
+    *(20_000.0, 4.5, 1_500.0, 2.25, 18_000.0, ACCELERATOR),
 )
 OLD_CHILLERS = Purchase(
     "cooling", "east-chillers", "chiller-9", "east", 3, 700_000.0, 14.5, 9_000.0, 1.75, 810_000.0
@@ -70,11 +74,23 @@ def tiny_with_upkeep(loaded: LoadedModel) -> Any:
     return model.replace(gpus={"accelerator": gpu})
 
 
+def upkeep(count: int) -> Running:
+    """Upkeep of GPUs."""
+    usd = count * 20_000.0 * SHARE
+    return Running("upkeep", "west-gpus", "west", usd, "servers", count, "GPUs", ACCELERATOR)
+
+
+def energy(usd: float) -> Running:
+    """Energy of a year."""
+    counted = (usd / ELECTRICITY.usd, "MWh", ELECTRICITY)
+    return Running("energy", "west-gpus", "west", usd, "electricity", *counted)
+
+
 def base_position() -> Position:
     """What exists: upkeep of 1,400 GPUs, energy, failures."""
     running = (
-        Running("upkeep", "west-gpus", "west", 1_000 * 20_000.0 * SHARE, "servers"),
-        Running("energy", "west-gpus", "west", 2_900_123.45, "electricity"),
+        upkeep(1_000),
+        energy(2_900_123.45),
         Running("transport", EVIL, "", 54_321.0, "other"),
     )
     losses = Losses(6_500_000.0, 250_000.0, 1_000.0)
@@ -84,7 +100,7 @@ def base_position() -> Position:
 def build_position(name: str = EVIL) -> Position:
     """Every kind of purchase: fractional lives, salvage, a retirement, a life beyond a horizon."""
     bought = (
-        Purchase("servers", "west-gpus", "accelerator", "west", 300, 20_000.0, 4.5, 1_500.0),
+        replace(IN_PLACE, quantity=300, age_years=None, paid_usd_each=0.0),
         Purchase("servers", "east-gpus", "accelerator", "east", -100, 1_500.0, 4.5),
         Purchase("building", "west-gpus", "building", "west", 300, 30_000.0, 20.0),
         Purchase("power", "west-gpus", "power provisioning", "west", 300, 9_000.0, 20.0),
@@ -95,10 +111,13 @@ def build_position(name: str = EVIL) -> Position:
         replace(OLD_CHILLERS, quantity=-1, usd_each=OLD_CHILLERS.salvage_usd_each),
     )
     running = (
-        Running("upkeep", "west-gpus", "west", 1_300 * 20_000.0 * SHARE, "servers"),
+        upkeep(1_300),
         Running("upkeep", "west-chillers/chiller-3", "west", 9_999.0, "cooling"),
-        Running("energy", "west-gpus", "west", 3_000_000.5, "electricity"),
-        Running("retainers", "cloud", "", 24_000.0 * 7, "other"),
+        energy(3_000_000.5),
+        Running(
+            *("retainers", "cloud", "", 24_000.0 * 7, "other", 7, "instances"),
+            Rate("retainers", "cloud", "USD per instance and year", 24_000.0),
+        ),
         Running("measures", "@SUM(1)", "", 12_000.0, "other"),
         Running("+novel", "-x", "", 10.0, "electricity"),
     )
@@ -473,14 +492,14 @@ def repriced(**changes: Any) -> Case:
     """
     price, life, share = 23_456.78, 3.2, 0.05
     first, *rest = build_position().purchases
-    upkeep, *others = build_position().running
+    of_gpus, *others = build_position().running
     bought = (replace(first, usd_each=price, life_years=life), *rest)
     build = replace(
         build_position(),
         purchases=bought,
         held=(replace(IN_PLACE, usd_each=price, life_years=life), build_position().held[1]),
         running=(
-            replace(upkeep, usd_per_year=1_300 * price * share),
+            replace(of_gpus, usd_per_year=1_300 * price * share),
             *(
                 replace(one, usd_per_year=one.usd_per_year * 1.5)
                 if one.category == "energy"
@@ -490,13 +509,13 @@ def repriced(**changes: Any) -> Case:
         ),
         losses=Losses(77_777.77, 2_000.0, 40_000.0),
     )
-    old, energy, transport = base_position().running
+    old, power, transport = base_position().running
     base = replace(
         base_position(),
         held=(replace(IN_PLACE, usd_each=price, life_years=life), OLD_CHILLERS),
         running=(
             replace(old, usd_per_year=1_000 * price * share),
-            replace(energy, usd_per_year=energy.usd_per_year * 1.5),
+            replace(power, usd_per_year=power.usd_per_year * 1.5),
             transport,
         ),
     )

@@ -24,7 +24,7 @@ from planner.finance.workbook.inputs import Inputs, write_inputs
 from planner.finance.workbook.plans import PlanSheets
 from planner.finance.workbook.sources import write_sources
 from planner.finance.workbook.summary import Side, summary_sheet, write_summary
-from planner.finance.workbook.terms import Terms, all_terms, categories
+from planner.finance.workbook.terms import categories
 from planner.finance.workbook.values import (
     write_incident,
     write_risk,
@@ -51,14 +51,14 @@ def check_workbook(path: Path) -> None:
 
 def workbook_bytes(study: FinanceStudy) -> bytes:
     """The workbook of a study; the same study gives the same bytes."""
-    terms = all_terms(study.valued)
+    positions = [valued.position for valued in study.valued]
     book = Book(f"Finance of {study.model}", study.created, _widest_usd(study))
-    front = summary_sheet(book, len(terms))
-    inputs = write_inputs(book, terms, study.assumptions, study.other_usd)
-    known = categories(terms)
-    sides = _builds(book, study, terms, inputs, known)
+    front = summary_sheet(book, len(positions))
+    inputs = write_inputs(book, positions, study.assumptions, study.other_usd)
+    known = categories(positions)
+    sides = _builds(book, study, inputs, known)
     write_summary(book, front, study, sides, known)
-    lines = [line.purchase for build in terms for line in (*build.bought, *build.kept)]
+    lines = [line for build in positions for line in (*build.purchases, *build.held)]
     write_tax_tables(book, inputs.years, times_needed(lines, inputs.years))
     write_risk(book, study.valued)
     write_scenarios(book, study.valued)
@@ -73,7 +73,6 @@ def workbook_bytes(study: FinanceStudy) -> bytes:
 def _builds(
     book: Book,
     study: FinanceStudy,
-    terms: Sequence[Terms],
     inputs: Inputs,
     known: Sequence[str],
 ) -> list[Side]:
@@ -82,13 +81,14 @@ def _builds(
     plans = PlanSheets.of(book, study.assumptions, inputs)
     by_year = asset_grid(book, inputs.years)
     sides: list[Side] = []
-    for valued, build in zip(study.valued, terms, strict=True):
+    for valued in study.valued:
+        build = valued.position
         assets, running = plans.purchases(build), plans.costs(build, known)
         yearly = write_assets(by_year, build, assets.cells, study.assumptions)
-        cells = BuildCells(build.position, assets, running, yearly)
+        cells = BuildCells(build, assets, running, yearly)
         base = sides[0].cells if sides else cells
         written = flows.write(base, cells, valued.appraisal)
-        sides.append(Side(build, valued.appraisal, cells, written))
+        sides.append(Side(valued.appraisal, cells, written))
     flows.finish()
     by_year.finish(study.assumptions.horizon_years)
     return sides

@@ -14,7 +14,6 @@ from planner.finance.cashflow import Position, asset_flows
 from planner.finance.workbook.book import Book, Floats, Sheet
 from planner.finance.workbook.grid import FIRST, WIDTHS, Grid, Year
 from planner.finance.workbook.plans import AssetCells, AssetRows, RunningRows
-from planner.finance.workbook.terms import Terms
 from planner.laws.depreciation import BUILDING_YEARS, MOST_YEARS, PERCENTAGES, TAX_CLASSES, macrs
 
 TABLE, FLOWS = "Tax tables", "Asset flows"
@@ -116,17 +115,17 @@ def asset_grid(book: Book, years: int) -> Grid:
 
 
 def write_assets(
-    grid: Grid, terms: Terms, cells: Sequence[AssetCells], assumptions: Assumptions
+    grid: Grid, build: Position, cells: Sequence[AssetCells], assumptions: Assumptions
 ) -> AssetSheet:
     """Write the purchases of a build by year, and what it keeps and buys again."""
     first = grid.row
-    grid.part(f"Build: {terms.position.name}")
-    lines = (*terms.bought, *terms.kept)
+    grid.part(f"Build: {build.name}")
+    lines = (*build.purchases, *build.held)
     if not lines:
         grid.sheet.text(grid.row, 0, "nothing", "note")
         grid.row += 1
-    for bought, terms_at in zip(lines, cells, strict=True):
-        _asset(grid, bought.purchase, terms_at, assumptions)
+    for line, at in zip(lines, cells, strict=True):
+        _asset(grid, line, at, assumptions)
     return AssetSheet(grid.sheet, first, grid.row)
 
 

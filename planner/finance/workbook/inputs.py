@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner.finance.assumptions import Assumptions
-from planner.finance.builds import CATEGORIES
+from planner.finance.builds import CATEGORIES, PricedItem, Rate
+from planner.finance.cashflow import Position
 from planner.finance.workbook.book import Book, Floats, Sheet
-from planner.finance.workbook.terms import PricedItem, Rate, Terms, items_of, rates_of
+from planner.finance.workbook.terms import items_of, rates_of
 from planner.laws.depreciation import TAX_CLASSES
 
 NAME = "Assumptions"
@@ -113,7 +114,7 @@ class Inputs:
 
 
 def write_inputs(
-    book: Book, terms: Sequence[Terms], assumptions: Assumptions, other_usd: Floats | None
+    book: Book, positions: Sequence[Position], assumptions: Assumptions, other_usd: Floats | None
 ) -> Inputs:
     """Write the sheet of inputs."""
     sheet = book.sheet(NAME, WIDTHS)
@@ -128,9 +129,9 @@ def write_inputs(
     years = max(assumptions.horizon_years, COLUMNS)
     _terms_of_money(writer, assumptions, years)
     _depreciation(writer, assumptions)
-    items = _items(writer, items_of(terms))
-    rates = _rates(writer, rates_of(terms))
-    builds = {build.position.name: _build(writer, build) for build in terms}
+    items = _items(writer, items_of(positions))
+    rates = _rates(writer, rates_of(positions))
+    builds = {position.name: _build(writer, position) for position in positions}
     _other(writer, other_usd, years)
     sheet.worksheet.print_area(0, 0, writer.row, MEANING)
     return Inputs(items, rates, builds, years)
@@ -248,8 +249,8 @@ def _rates(writer: _Writer, rates: Sequence[Rate]) -> dict[Rate, str]:
     return found
 
 
-def _build(writer: _Writer, terms: Terms) -> BuildNames:
-    position, losses = terms.position, terms.position.losses
+def _build(writer: _Writer, position: Position) -> BuildNames:
+    losses = position.losses
     writer.part(f"Build: {position.name}")
     values = (
         losses.value_usd,

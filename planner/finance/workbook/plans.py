@@ -8,9 +8,11 @@ from typing import Self
 
 from planner.finance.appraisal import replaced_usd_per_year
 from planner.finance.assumptions import Assumptions
+from planner.finance.builds import PricedItem, Purchase, Running
+from planner.finance.cashflow import Position
 from planner.finance.workbook.book import Book, Sheet, cell
 from planner.finance.workbook.inputs import Inputs
-from planner.finance.workbook.terms import Bought, RunningCost, Terms
+from planner.finance.workbook.terms import item_of, price_of
 from planner.laws.returns import capital_recovery
 
 ASSETS, RUNNING = "Assets", "Running costs"
@@ -131,42 +133,40 @@ class PlanSheets:
         )
         return cls(assets, running, assumptions, inputs)
 
-    def purchases(self, terms: Terms) -> AssetRows:
+    def purchases(self, build: Position) -> AssetRows:
         """Write what a build buys, and what it keeps and will buy again."""
-        sheet, name = self.assets, terms.position.name
+        sheet, name = self.assets, build.name
         sheet.text(self.asset_row, 0, f"Bought: {name}", "part")
         first = self.asset_row + 1
-        if not terms.bought:
+        if not build.purchases:
             sheet.text(first, 0, "nothing", "note")
-        found = [self._purchase(first + n, line) for n, line in enumerate(terms.bought)]
-        last = first + max(1, len(terms.bought)) - 1
+        found = [self._purchase(first + n, line) for n, line in enumerate(build.purchases)]
+        last = first + max(1, len(build.purchases)) - 1
         kept_first = last + 2
-        if terms.kept:
+        if build.held:
             sheet.text(last + 1, 0, f"Kept and replaced: {name}", "part")
-            found += [self._purchase(kept_first + n, line) for n, line in enumerate(terms.kept)]
-        end = kept_first + len(terms.kept) if terms.kept else last + 1
+            found += [self._purchase(kept_first + n, line) for n, line in enumerate(build.held)]
+        end = kept_first + len(build.held) if build.held else last + 1
         sheet.text(end, 0, "Capital today, and annualised", "total")
-        capital = sum(self._usd(line) for line in terms.bought)
-        yearly = sum(self._annualised(line) for line in (*terms.bought, *terms.kept))
+        capital = sum(self._usd(line) for line in build.purchases)
+        yearly = sum(self._annualised(line) for line in (*build.purchases, *build.held))
         sheet.formula(end, 5, f"SUM(F{first + 1}:F{last + 1})", capital, "money", "total")
         sheet.formula(end, 10, f"SUM(K{first + 1}:K{end})", yearly, "money", "total")
         self.asset_row = end + 2
         at = (sheet.at(end, 5), sheet.at(end, 10))
         return AssetRows(tuple(found), sheet, first, last, *at)
 
-    def _usd(self, line: Bought) -> float:
-        return line.purchase.usd * self.assumptions.price_factor(line.purchase.category)
+    def _usd(self, line: Purchase) -> float:
+        return line.usd * self.assumptions.price_factor(line.category)
 
-    def _annualised(self, line: Bought) -> float:
+    def _annualised(self, line: Purchase) -> float:
         """Capital in equal yearly payments over the life."""
-        purchase, rate = line.purchase, self.assumptions.discount_rate
-        if purchase.exists:
-            return replaced_usd_per_year(purchase, self.assumptions)
-        return self._usd(line) * capital_recovery(rate, purchase.life_years)
+        if line.exists:
+            return replaced_usd_per_year(line, self.assumptions)
+        return self._usd(line) * capital_recovery(self.assumptions.discount_rate, line.life_years)
 
-    def _purchase(self, row: int, line: Bought) -> AssetCells:
-        sheet, purchase = self.assets, line.purchase
-        names = self.inputs.items[line.item]
+    def _purchase(self, row: int, purchase: Purchase) -> AssetCells:
+        sheet, names = self.assets, self.inputs.items[item_of(purchase)]
         factor = self.assumptions.price_factor(purchase.category)
         times = f"*{FACTOR[purchase.category]}" if purchase.category in FACTOR else ""
         label = f"{purchase.asset}: {purchase.item}"
@@ -186,19 +186,19 @@ class PlanSheets:
         formula = f"{at[5]}*{spread}"
         if purchase.exists:
             formula = f"({at[5]}-{at[7]})*{spread}*(1+discount_rate)^-MAX(0,{at[6]}-{at[8]})"
-        sheet.formula(row, 10, formula, self._annualised(line), "money")
+        sheet.formula(row, 10, formula, self._annualised(purchase), "money")
         capital, left_at, life, age, paid_at = (sheet.at(row, c) for c in (5, 7, 6, 8, 9))
         first = f"MAX(0,{life}-{age})" if purchase.exists else "0"
         tax_life = f"tax_life_{purchase.category}"
         return AssetCells(capital, left_at, life, first, tax_life, age, paid_at)
 
-    def costs(self, terms: Terms, categories: Sequence[str]) -> RunningRows:
+    def costs(self, build: Position, categories: Sequence[str]) -> RunningRows:
         """Write what a build costs to run, line by line and by category."""
         sheet, head = self.running, self.running_row
-        sheet.text(head, 0, terms.position.name, "part")
-        for row, line in enumerate(terms.lines, start=head + 1):
-            self._cost(row, line)
-        first, last = head + 2, head + 1 + max(1, len(terms.lines))
+        sheet.text(head, 0, build.name, "part")
+        for row, line in enumerate(build.running, start=head + 1):
+            self._cost(row, line, build.name)
+        first, last = head + 2, head + 1 + max(1, len(build.running))
         plain: dict[str, str] = {}
         electric: dict[str, str] = {}
         for row, category in enumerate(categories, start=last):
@@ -208,9 +208,8 @@ class PlanSheets:
                 amounts = f"{letter}${first}:{letter}${last}"
                 usd = sum(
                     self._cost_usd(line)
-                    for line in terms.lines
-                    if line.running.category == category
-                    and (line.running.driver == ELECTRICITY) == driven
+                    for line in build.running
+                    if line.category == category and (line.driver == ELECTRICITY) == driven
                 )
                 formula = f"SUMIFS({amounts},$B${first}:$B${last},$B{row + 1})"
                 sheet.formula(row, column, formula, usd, "money", "measure")
@@ -218,28 +217,28 @@ class PlanSheets:
         self.running_row = last + len(categories) + 1
         return RunningRows(plain, electric)
 
-    def _cost_usd(self, line: RunningCost) -> float:
-        return line.running.usd_per_year * self.assumptions.price_factor(line.running.driver)
+    def _cost_usd(self, line: Running) -> float:
+        return line.usd_per_year * self.assumptions.price_factor(line.driver)
 
-    def _cost(self, row: int, line: RunningCost) -> None:
-        sheet, running = self.running, line.running
-        sheet.texts(row, 0, (running.asset, running.category, running.region))
+    def _cost(self, row: int, line: Running, build: str) -> None:
+        sheet, price = self.running, price_of(line, build)
+        sheet.texts(row, 0, (line.asset, line.category, line.region))
         kind = "whole" if line.quantity == int(line.quantity) else "number"
         sheet.number(row, 3, line.quantity, kind, "plan")
         sheet.text(row, 4, line.unit)
-        if line.item is not None:
-            names = self.inputs.items[line.item]
-            rate = line.item.usd_each * (line.item.upkeep_share or 0.0)
+        if isinstance(price, PricedItem):
+            names = self.inputs.items[price]
+            rate = price.usd_each * (price.upkeep_share or 0.0)
             sheet.formula(row, 5, f"{names.price}*{names.upkeep}", rate, "usd")
-        elif line.rate is not None:
-            sheet.formula(row, 5, self.inputs.rates[line.rate], line.rate.usd, "usd")
-        name = FACTOR.get(running.driver)
+        else:
+            sheet.formula(row, 5, self.inputs.rates[price], price.usd, "usd")
+        name = FACTOR.get(line.driver)
         if name is None:
             sheet.number(row, 6, 1.0, "factor")
         else:
-            sheet.formula(row, 6, name, self.assumptions.price_factor(running.driver), "factor")
+            sheet.formula(row, 6, name, self.assumptions.price_factor(line.driver), "factor")
         product = f"{cell(row, 3)}*{cell(row, 5)}*{cell(row, 6)}"
-        column = 8 if running.driver == ELECTRICITY else 7
+        column = 8 if line.driver == ELECTRICITY else 7
         sheet.formula(row, column, product, self._cost_usd(line), "money")
 
 

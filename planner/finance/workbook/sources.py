@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from planner.finance.workbook.book import Book
-from planner.infrastructure.catalogue import CATALOGUES, catalogue, data_directory
+from planner.infrastructure.catalogue import CATALOGUES, CatalogueFigure, catalogue, figures
 from planner.infrastructure.entities import Model
 
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ COLUMNS = (
     ("Note", "aside", 52),
 )
 
-type Row = Mapping[str, str]
-
 
 def write_sources(book: Book, study: FinanceStudy) -> None:
     """Write the figures of the data sets that the model uses, with what stands behind them."""
@@ -48,49 +45,37 @@ def write_sources(book: Book, study: FinanceStudy) -> None:
     sheet.worksheet.autofilter(3, 0, max(4, last - 1), len(COLUMNS) - 1)
 
 
-def _row(used: str, file: str, source: Row, value: object) -> tuple[float | str, ...]:
-    texts = [source.get(name, "") for name in ("year", "confidence", "source", "note")]
-    shown = float(value) if isinstance(value, int | float) else str(value)
-    entry = f"{file}: {source['name']}"
-    figures = (shown, _number(source["value"]))
-    return (used, source["attribute"], *figures, source.get("unit", ""), entry, *texts)
+def _row(
+    used: str, file: str, name: str, figure: CatalogueFigure, value: object
+) -> tuple[float | str, ...]:
+    both = (value, catalogue(file)[name][figure.attribute])
+    shown = (float(cell) if isinstance(cell, int | float) else str(cell) for cell in both)
+    known = (figure.year, figure.confidence, figure.source, figure.note)
+    return (used, figure.attribute, *shown, figure.unit, f"{file}: {name}", *known)
 
 
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _rows(file: str) -> list[Row]:
-    with (data_directory("datasets") / file).open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-def _stem(source: Row) -> str:
+def _stem(figure: CatalogueFigure) -> str:
     """The figure that a line states, or the range of."""
-    return source["attribute"].removesuffix("_low").removesuffix("_high")
+    return figure.attribute.removesuffix("_low").removesuffix("_high")
 
 
 def _finance(study: FinanceStudy) -> Iterator[tuple[float | str, ...]]:
     """Figures of the finance table behind the rates."""
-    for source in _rows(FINANCE):
-        stem = _stem(source)
-        if source["name"] == "default" and hasattr(study.assumptions, stem):
-            yield _row("rates", FINANCE, source, getattr(study.assumptions, stem))
+    for figure in figures(FINANCE)["default"]:
+        if hasattr(study.assumptions, _stem(figure)):
+            value = getattr(study.assumptions, _stem(figure))
+            yield _row("rates", FINANCE, "default", figure, value)
 
 
 def _used(model: Model) -> Iterator[tuple[float | str, ...]]:
     """Figures of catalogues behind the entities of a model."""
     for section, file in CATALOGUES.items():
-        sources = _rows(file)
         for name, entity in getattr(model, section).items():
             entry = _entry(name, entity, file)
-            for source in sources if entry else ():
-                if source["name"] == entry and _stem(source) in type(entity).model_fields:
-                    value = getattr(entity, _stem(source))
-                    yield _row(f"{section}.{name}", file, source, value)
+            for figure in figures(file).get(entry, ()):
+                if _stem(figure) in type(entity).model_fields:
+                    value = getattr(entity, _stem(figure))
+                    yield _row(f"{section}.{name}", file, entry, figure, value)
 
 
 def _entry(name: str, entity: object, file: str) -> str:

@@ -12,7 +12,6 @@ from planner.finance.builds import CATEGORIES
 from planner.finance.workbook.assets import BuildCells
 from planner.finance.workbook.book import Book, Sheet
 from planner.finance.workbook.flows import FlowCells
-from planner.finance.workbook.terms import Terms
 from planner.laws.returns import MEASURES
 
 if TYPE_CHECKING:
@@ -60,7 +59,6 @@ ABOUT = (
 class Side:
     """A build with where its figures stand."""
 
-    terms: Terms
     appraisal: BuildAppraisal
     cells: BuildCells
     flows: FlowCells
@@ -68,7 +66,7 @@ class Side:
     @property
     def name(self) -> str:
         """The build."""
-        return self.terms.position.name
+        return self.cells.position.name
 
 
 def summary_sheet(book: Book, builds: int) -> Sheet:
@@ -173,17 +171,17 @@ def _categories(
 
 def _capital(side: Side, category: str, assumptions: Assumptions) -> float:
     return sum(
-        line.purchase.usd * assumptions.price_factor(line.purchase.category)
-        for line in side.terms.bought
-        if line.purchase.category == category
+        line.usd * assumptions.price_factor(line.category)
+        for line in side.cells.position.purchases
+        if line.category == category
     )
 
 
 def _running(side: Side, category: str, assumptions: Assumptions) -> float:
     return sum(
-        line.running.usd_per_year * assumptions.price_factor(line.running.driver)
-        for line in side.terms.lines
-        if line.running.category == category
+        line.usd_per_year * assumptions.price_factor(line.driver)
+        for line in side.cells.position.running
+        if line.category == category
     )
 
 

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
 from typing import Any
 
 from planner.reporting.graph.facts import Scene, change_lines, fact_lines, software_only
 from planner.reporting.graph.shapes import Box, Drawing, Label, Polyline
+from planner.reporting.html.templates import filled
 
 FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 #: Colours by role, for light and for dark backgrounds. Planes: fill and frame.
 LIGHT = {
-    "page": "#ffffff", "ink": "#1c2430", "soft-ink": "#4f5b6b", "frame": "#8a95a3",
-    "card": "#f5f7f9", "box": "#ffffff", "band": "#f5f7f9", "red": "#b3261e", "red-fill": "#fbe3e1",
-    "green": "#1b6e3c", "green-fill": "#dff3e5", "power": "#a86a00", "cool": "#0b6fae",
-    "edge": "#dbe9fb", "edge-frame": "#2f6db5", "service": "#eae0f8", "service-frame": "#7446b3",
-    "state": "#fcebcf", "state-frame": "#a8690a", "control": "#d5f0ea", "control-frame": "#12796a",
-    "on-red": "#ffffff",
+    "page": "#ffffff", "ink": "#1c2430", "soft_ink": "#4f5b6b", "frame": "#8a95a3",
+    "card": "#f5f7f9", "box": "#ffffff", "band": "#f5f7f9", "red": "#b3261e", "red_fill": "#fbe3e1",
+    "green": "#1b6e3c", "green_fill": "#dff3e5", "power": "#a86a00", "cool": "#0b6fae",
+    "edge": "#dbe9fb", "edge_frame": "#2f6db5", "service": "#eae0f8", "service_frame": "#7446b3",
+    "state": "#fcebcf", "state_frame": "#a8690a", "control": "#d5f0ea", "control_frame": "#12796a",
+    "on_red": "#ffffff",
 }  # fmt: skip
 DARK = {
-    "page": "#12161c", "ink": "#e8edf3", "soft-ink": "#aab6c4", "frame": "#6b7787",
-    "card": "#1a2028", "box": "#232b35", "band": "#1a2028", "red": "#ff8a80", "red-fill": "#54201d",
-    "green": "#7fd79b", "green-fill": "#1d3f2a", "power": "#f0b94d", "cool": "#63b8f2",
-    "edge": "#1d3552", "edge-frame": "#76aef0", "service": "#372650", "service-frame": "#b48cf0",
-    "state": "#473310", "state-frame": "#e3ab4c", "control": "#123f38", "control-frame": "#4cc3b0",
-    "on-red": "#2b0907",
+    "page": "#12161c", "ink": "#e8edf3", "soft_ink": "#aab6c4", "frame": "#6b7787",
+    "card": "#1a2028", "box": "#232b35", "band": "#1a2028", "red": "#ff8a80", "red_fill": "#54201d",
+    "green": "#7fd79b", "green_fill": "#1d3f2a", "power": "#f0b94d", "cool": "#63b8f2",
+    "edge": "#1d3552", "edge_frame": "#76aef0", "service": "#372650", "service_frame": "#b48cf0",
+    "state": "#473310", "state_frame": "#e3ab4c", "control": "#123f38", "control_frame": "#4cc3b0",
+    "on_red": "#2b0907",
 }  # fmt: skip
-PLANES = ("edge", "service", "state", "control")
 DASHES = {"soft": (5.0, 4.0), "any_of": (1.5, 3.0)}
 #: How strongly what a loss spares is drawn.
 SPARED = 0.55
@@ -81,48 +81,14 @@ def _marker(kind: str) -> str:
 
 def _styles() -> str:
     """Style sheet: the light colours, and the dark ones where the reader's screen wants them."""
-    dark = "".join(_rules(DARK))
-    return f"{''.join(_rules(LIGHT))}@media screen and (prefers-color-scheme: dark){{{dark}}}"
-
-
-def _rules(c: dict[str, str]) -> Iterable[str]:
-    yield f".page{{fill:{c['page']}}}"
-    yield f"svg text{{fill:{c['soft-ink']}}}"
-    yield f"svg .name,svg .title,svg .heading{{fill:{c['ink']};font-weight:bold}}"
-    yield f"svg .badge{{fill:{c['red']};font-weight:bold}}svg .bought-text{{fill:{c['green']}}}"
-    yield f".box rect{{fill:{c['box']};stroke:{c['frame']};stroke-width:1}}"
-    yield f".box.region rect,.box.provider rect{{fill:{c['card']}}}"
-    yield f".box.band rect{{fill:{c['band']};stroke:none}}.box.text rect{{fill:none;stroke:none}}"
-    for plane in PLANES:
-        yield f".box.plane-{plane} rect{{fill:{c[plane]};stroke:{c[f'{plane}-frame']}}}"
-        yield f".box.band.plane-{plane} rect{{fill:{c[plane]};fill-opacity:.35;stroke:none}}"
-        yield f".box.group.plane-{plane} rect{{fill:{c['box']}}}"
-        yield f".box.band.plane-{plane} .heading{{fill:{c[f'{plane}-frame']}}}"
-    yield f".box.bought rect{{fill:{c['green-fill']};stroke:{c['green']}}}"
-    yield f".box.region.bought rect{{fill:{c['card']};stroke-width:2}}"
-    yield f".box.retired rect{{stroke:{c['ink']};stroke-width:1.8;stroke-dasharray:1.5 2.5}}"
-    yield f"svg .retired-text{{fill:{c['ink']}}}"
-    yield ".box.absent:not(.retired) rect{stroke-dasharray:4 3}"
-    yield f".box.single rect{{stroke:{c['red']};stroke-width:2.5}}"
-    yield f".box.software rect{{stroke:{c['red']};stroke-width:1.3}}"
-    yield f".box.fallen rect{{fill:{c['red-fill']};stroke:{c['red']};stroke-width:2}}"
-    yield f".box.failed rect{{fill:{c['red']};stroke:{c['red']}}}"
-    yield f".box.failed text{{fill:{c['on-red']}!important}}"
-    yield f".box.region.failed rect{{fill:{c['red-fill']};stroke-width:4}}"
-    yield f".box.region.failed text{{fill:{c['red']}!important}}"
-    yield f".box.spared:not(.region){{opacity:{SPARED}}}"
-    yield ".line{fill:none;stroke-width:1.4}"
-    for kind, colour in _line_colours(c).items():
-        yield f".line.{kind}{{stroke:{colour}}}.tip.{kind}{{fill:{colour}}}"
-    for kind, dash in DASHES.items():
-        yield f".line.{kind}{{stroke-dasharray:{dash[0]:g} {dash[1]:g}}}"
-    yield ".line.absent{stroke-dasharray:3 3;opacity:.55}.line.spared{opacity:.25}"
-    yield f".line.fallen,.line.failed{{stroke:{c['red']};stroke-width:2}}"
-    yield f".tip.fallen{{fill:{c['red']}}}"
+    light, dark = (
+        filled("graph_svg.css", **colours).replace("\n", "") for colours in (LIGHT, DARK)
+    )
+    return f"{light}@media screen and (prefers-color-scheme: dark){{{dark}}}"
 
 
 def _line_colours(c: dict[str, str]) -> dict[str, str]:
-    dependency = dict.fromkeys(("needs", "soft", "any_of"), c["soft-ink"])
+    dependency = dict.fromkeys(("needs", "soft", "any_of"), c["soft_ink"])
     return {"powers": c["power"], "cools": c["cool"], **dependency}
 
 
@@ -266,15 +232,15 @@ def _look(box: Box) -> tuple[str, str, float]:
         return (c[box.plane] + "59" if box.plane else c["band"]), "none", 0.0
     if "failed" in states:
         region = box.kind == "region"
-        return c["red-fill" if region else "red"], c["red"], 4.0 if region else 1.0
+        return c["red_fill" if region else "red"], c["red"], 4.0 if region else 1.0
     if "fallen" in states:
-        return c["red-fill"], c["red"], 2.0
+        return c["red_fill"], c["red"], 2.0
     face, frame, width = c["card" if box.kind in ("region", "provider") else "box"], c["frame"], 1.0
     if box.plane:
         face = c["box"] if box.kind == "group" else c[box.plane]
-        frame = c[f"{box.plane}-frame"]
+        frame = c[f"{box.plane}_frame"]
     if "bought" in states:
-        face, frame = face if box.kind == "region" else c["green-fill"], c["green"]
+        face, frame = face if box.kind == "region" else c["green_fill"], c["green"]
     if "retired" in states:
         frame, width = c["ink"], 1.8
     if states & {"single", "software"}:
@@ -284,10 +250,10 @@ def _look(box: Box) -> tuple[str, str, float]:
 
 def _ink(box: Box, label: Label) -> str:
     if "failed" in box.states:
-        return LIGHT["red" if box.kind == "region" else "on-red"]
+        return LIGHT["red" if box.kind == "region" else "on_red"]
     if label.role == "heading" and box.plane:
-        return LIGHT[f"{box.plane}-frame"]
-    roles = {"badge": "red", "bought": "green", "fact": "soft-ink"}
+        return LIGHT[f"{box.plane}_frame"]
+    roles = {"badge": "red", "bought": "green", "fact": "soft_ink"}
     return LIGHT[roles.get(label.role, "ink")]
 
 

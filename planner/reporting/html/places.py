@@ -11,6 +11,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.plan.assembly import full_heat_mw
 from planner.plan.records import Plan
+from planner.reporting.html.templates import asset
 
 Row = dict[str, Any]
 
@@ -22,34 +23,6 @@ LARGEST_RADIUS = 26.0
 #: Half the height of a label and the width of a character: names with counts, and numbers alone.
 TEXT_HEIGHT, TEXT_WIDTH = 13.0, 7.0
 NUMBER_HEIGHT, NUMBER_WIDTH = 15.0, 19.0
-#: Coastlines as longitude,latitude, rough on purpose: they only give orientation;
-#: each a line or more, ended by a semicolon.
-COASTS = """
--166,68 -156,71 -128,70 -95,72 -82,68 -94,59 -82,53 -78,62 -65,59 -56,52 -66,44 -74,40
--81,31 -80,25 -84,30 -97,27 -96,19 -90,21 -83,10 -79,9 -86,12 -95,16 -106,21 -113,31
--110,23 -118,34 -124,41 -124,48 -135,58 -152,59 -164,55 -166,62;
--79,9 -72,12 -60,9 -50,0 -35,-6 -39,-17 -48,-26 -58,-36 -65,-42 -69,-52 -74,-52 -72,-30
--70,-18 -81,-5 -78,2;
--54,60 -43,60 -22,70 -20,76 -60,76 -53,68;
--9,38 -9,43 -2,44 -5,48 4,52 8,57 12,54 21,55 24,59 30,60 22,61 24,65 18,61 16,56 11,59
-5,60 14,67 26,71 41,67 60,69 72,72 104,76 140,72 180,69 178,63 162,57 156,52 160,60
-142,59 135,54 141,52 131,43 127,38 129,35 126,35 122,40 119,36 122,31 117,23 108,21
-109,12 105,9 100,13 103,2 98,9 97,16 90,22 80,15 77,8 72,20 66,25 57,26 50,30 56,25
-60,22 52,16 44,13 35,28 36,36 27,37 29,41 41,41 37,46 28,44 22,37 14,45 18,40 9,44 3,43
--5,36;
--6,36 10,37 20,32 32,31 43,12 51,12 40,-4 40,-16 33,-27 20,-35 12,-17 9,4 -8,5 -17,14
--10,30;
-114,-22 130,-12 136,-12 142,-11 153,-27 150,-37 140,-37 131,-32 115,-34;
--5,50 1,51 -2,57 -6,58 -3,54;
-130,32 136,34 141,36 142,43 139,38 132,35;
-95,5 106,-6 115,-8 104,-3;
-109,1 117,7 116,-4 110,-3;
-131,-1 141,-3 150,-10 138,-8;
-44,-16 50,-15 47,-25 43,-22;
-173,-35 178,-38 168,-46 172,-41;
--24,65 -14,65 -18,63;
-120,18 122,14 126,7 122,8
-"""
 
 
 def regions(plan: Plan, model: Model) -> list[Row]:
@@ -171,7 +144,8 @@ def world_map(rows: Sequence[Row]) -> Row | None:
         "width": round((east - west) * SCALE),
         "height": round((north - south) * SCALE),
         "coasts": [
-            " ".join(_pair(point) for point in coast.split()) for coast in COASTS.split(";")
+            " ".join(_pair(point) for point in coast.split())
+            for coast in asset("coasts.txt").split(";")
         ],
         "points": points,
         "names": _labels(points, names, TEXT_HEIGHT),
@@ -186,6 +160,7 @@ def _projected(longitude: float, latitude: float) -> tuple[float, float]:
 
 
 def _pair(point: str) -> str:
+    """A point of a coast, ``longitude,latitude``; rough on purpose: it only gives orientation."""
     longitude, latitude = map(float, point.split(","))
     x, y = _projected(longitude, latitude)
     return f"{x:.0f},{y:.0f}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from planner.infrastructure.catalogue import data_directory
+from planner.infrastructure.catalogue import figures as figures_of
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import CatalogueUse
 from planner.reporting.tables import Table, figures, texts
@@ -38,12 +38,11 @@ def taken(uses: Sequence[CatalogueUse]) -> list[Row]:
             users.setdefault((use.file, use.entry, attribute), []).append(use.name)
     rows = []
     for file in sorted({use.file for use in uses}):
-        with (data_directory("datasets") / file).open(encoding="utf-8", newline="") as stream:
-            for row in csv.DictReader(stream):
-                key = (file, row["name"], row["attribute"])
-                if key in users:
-                    names = [name for name in users[key] if name != row["name"]]
-                    rows.append({**row, "file": file, "users": ", ".join(names)})
+        for entry, known in figures_of(file).items():
+            for figure in known:
+                if (by := users.get((file, entry, figure.attribute))) is not None:
+                    others = ", ".join(name for name in by if name != entry)
+                    rows.append({"name": entry, **vars(figure), "users": others})
     return rows
 
 
