@@ -34,7 +34,7 @@ def page_text(scene: Scene, drawing: Drawing) -> str:
 
 def page_data(scene: Scene) -> dict[str, Any]:
     """Nodes with their texts and, by number, what they depend on, support and take down."""
-    graph, absent = scene.graph, without_equipment(scene.model, scene.fleet)
+    graph, absent = scene.graph, without_equipment(scene.model, scene.fleet) & set(scene.graph)
     ready = dependencies(graph).without(absent)
     number = {name: index for index, name in enumerate(scene.shown)}
 
