@@ -170,7 +170,7 @@ def _recourse(opened: Reopened, scenarios: tuple[Scenario, ...], broken: list[st
     """Recourse in every scenario and stage, its cost, and the objective."""
     plan, name = opened.plan, "recourse in every scenario and stage"
     if plan.risk is None or plan.method != "optimum" or broken:
-        none = "the plan claims none" + (", no order reached it" if plan.of_roadmap else "")
+        none = ": ".join(["the plan claims none", *(plan.breaks[-1:] if plan.of_roadmap else ())])
         why = "it breaks rules on purchases" if broken else none
         return Check(name, note=f"not checked: {why}", done=False)
     data = problem_data_of(plan, opened.loaded.model, scenarios)

@@ -94,8 +94,10 @@ def _sums(plan: Plan) -> Iterator[str]:
         # Solvers leave a little less than nothing where failures cost nothing.
         if line.usd_per_year < -room and line.category != "risk" and line.asset not in sold:
             yield f"cost: {line.category} of {line.asset} costs less than nothing a year"
-    if plan.risk is None and plan.method == "optimum" and plan.of_roadmap is None:
-        yield "risk: an optimum states what failures cost, and this plan does not"
+    bridges = plan.of_roadmap and (plan.breaks or any(line.fails for line in plan.scenarios))
+    if plan.risk is None and plan.method == "optimum" and not bridges:
+        period = "; nor is it a period of a roadmap that has to bridge" if plan.of_roadmap else ""
+        yield f"risk: an optimum states what failures cost, and this plan does not{period}"
     if plan.risk is not None:
         spent = [line.usd_per_year for line in cost.items if line.category == "recourse"]
         expected = plan.risk.expected_usd_per_year

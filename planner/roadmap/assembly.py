@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from planner.amounts import listed
 from planner.infrastructure.changes import setting
 from planner.infrastructure.entities import Model
 from planner.infrastructure.horizon import month_text
@@ -118,21 +119,21 @@ def _plan(loaded: LoadedModel, result: RoadmapResult, name: str, settings: Solve
     made = LoopResult((outcome.made,), selection=outcome.selection, learned=each.data.learned)
     plan = made.plan(node_model(loaded, result, name), settings)
     changes: dict[str, object] = {"of_roadmap": name}
-    if not _stands_alone(each, outcome):
-        changes["risk"] = None
+    if reasons := tuple(_not_alone(each, outcome)):
+        changes |= {"risk": None, "breaks": (*plan.breaks, *reasons)}
     return recorded(plan.model_copy(update=changes), outcome.selection.wanted)
 
 
-def _stands_alone(each: NodeProgramme, outcome: NodeOutcome) -> bool:
-    """Whether the programme of its plan asks for what that of the roadmap asks of a node."""
+def _not_alone(each: NodeProgramme, outcome: NodeOutcome) -> Iterator[str]:
+    """Why the programme of its plan asks for other than that of the roadmap asks of a node."""
     data, once = outcome.made.programme.data, outcome.made.solution.once_usd or {}
-    waived_in_normal_operation = any(not scenario for _, _, scenario in data.waived)
-    return (
-        outcome.exact
-        and each.programme.data.model == data.model
-        and not waived_in_normal_operation
-        and data.stages_by_scenario.keys() <= once.keys()
-    )
+    yield from (f"no order comes in time: {one.text}" for one in _shortfalls(outcome))
+    if each.programme.data.model != data.model:
+        yield "some of its power counts only while nothing has failed"
+    if not outcome.exact:
+        yield "time was over before failures were priced"
+    elif unmet := sorted(data.stages_by_scenario.keys() - once.keys()):
+        yield f"no order comes in time: nothing can be done about {listed(unmet)}"
 
 
 def _node(result: RoadmapResult, name: str) -> NodeRecord:

@@ -17,6 +17,7 @@ from planner import (
     simulate,
 )
 from planner.infrastructure.loading import load_model as load
+from planner.plan.consistency import contradictions
 from planner.plan.reopening import reopen
 from planner.roadmap.consistency import roadmap_contradictions
 
@@ -64,6 +65,20 @@ def test_a_roadmap_in_the_place_of_a_plan_says_where_plans_are(folder: Path) -> 
         with pytest.raises(InputError, match=r"is a roadmap; name the plan of one of its .*p1,"):
             simulate(plan=place)
     assert simulate(plan=folder / "p4-high", only="surge*").survives
+
+
+def test_only_a_period_that_bridges_is_excused_from_what_failures_cost(
+    ordered: OrderPlan, folder: Path
+) -> None:
+    first, last = (
+        ordered.plans[node.name] for node in (ordered.roadmap.nodes[0], ordered.roadmap.nodes[-1])
+    )
+    assert first.risk is None
+    assert any("design heat of west-gpus: short of" in text for text in first.breaks)
+    assert last.risk is not None
+    assert not contradictions(first)
+    assert not contradictions(last)
+    assert "nor is it a period" in contradictions(last.model_copy(update={"risk": None}))[0]
 
 
 def test_rules(ordered: OrderPlan, folder: Path) -> None:
