@@ -8,6 +8,7 @@ purchases did near plans that failed, so what comes of them bounds nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -64,6 +65,8 @@ class Below:
         How to solve a programme, whole or in parts.
     failing
         Scenarios that the last plan failed.
+    cost_usd
+        What the last plan costs a year in this programme.
     plans
         Plans simulated by the last search.
     conflict
@@ -80,6 +83,7 @@ class Below:
     most: int = 11
     solve: Solve = cheapest
     failing: tuple[str, ...] = ()
+    cost_usd: float = math.inf
     plans: int = 0
     conflict: tuple[str, ...] | None = None
     _parts: Decomposition | None = None
@@ -104,7 +108,7 @@ class Below:
         if solution is None or solution.status == "infeasible":
             return None
         for number in range(1, self.most + 1):
-            self.plans = number
+            self.plans, self.cost_usd = number, solution.objective
             counts = tuple(counts_of(self.judged.base, solution.fleet).values())
             self.judged.left = MOST_TRIES
             verdicts = self.judged.verdicts(counts, self.judged.scenarios)
@@ -112,6 +116,7 @@ class Below:
             count = counted(len(self.failing), "failing scenario")
             self.progress(f"plan {number} from below: {count}")
             if not self.failing:
+                self.judged.admit(counts)
                 break
             cuts = learn(self.judged, counts, verdicts)
             self.learned += tuple(cut for cut in cuts if cut not in self.learned)

@@ -10,14 +10,16 @@ survived and nothing is left to take out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.optimization.formulation.algebra import sum_of
 from planner.optimization.formulation.programme import Programme
+from planner.optimization.solution.deadline import OutOfTime
 from planner.optimization.solution.decisions import (
     Decision,
     bounded,
@@ -38,13 +40,15 @@ FEW_AGAIN = 200
 SOLVED_AS = 5
 #: Numbers of a purchase up to which every one is tried in exchange for another; then only some.
 FEW = 8
+#: Share of the cost of a fleet that an exchange has to save.
+WORTH = 1e-4
 #: Purchases of which there may be any number.
 COUNTED = ("cooling", "gpus", "emergency")
 
 Counts = tuple[int, ...]
 
 
-class OutOfTurns(Exception):  # noqa: N818
+class OutOfTurns(OutOfTime):
     """As many scenarios are simulated as a search may: the best so far has to do."""
 
 
@@ -81,9 +85,13 @@ class Judged:
         #: Most of each purchase.
         self.most = tuple(round(min(one.high, 1e9)) for one in variables(self.base).values())
 
+    def named(self, counts: Counts) -> dict[Decision, int]:
+        """Number of each purchase."""
+        return dict(zip(self.keys, counts, strict=True))
+
     def net(self, counts: Counts) -> dict[tuple[str, str], int]:
         """Number of each purchase bought less retired, by kind and asset."""
-        bought = dict(zip(self.keys, counts, strict=True))
+        bought = self.named(counts)
         gone = {key.asset: count for key, count in bought.items() if key.kind == "retired"}
         shrink = ("cooling", "gpus")
         return {
@@ -179,13 +187,17 @@ class Judged:
         """How many fleets are simulated."""
         return len(self._verdicts)
 
+    def admit(self, counts: Counts) -> None:
+        """Note that a fleet of a programme that holds that of purchases survives every scenario."""
+        self._survives[counts] = True
+
     @property
     def survivors(self) -> list[Counts]:
         """All fleets found that survive."""
         return [counts for counts, survives in self._survives.items() if survives]
 
     def _meets_purchases(self, counts: Counts) -> bool:
-        with bounded(self.base, settled(dict(zip(self.keys, counts, strict=True)))):
+        with bounded(self.base, settled(self.named(counts))):
             return bool(run_solver(self.base.problem, self.settings).stats.has_solution)
 
     def fullest(self) -> Counts | None:
@@ -238,12 +250,15 @@ class Search:
         Fixed yearly cost of one of each purchase, USD.
     most
         Most of each.
+    enough_usd
+        Yearly fixed cost at which it ends.
     """
 
     judged: Judged
     prices: tuple[float, ...]
     least: Counts
     most: Counts
+    enough_usd: float = -math.inf
 
     @classmethod
     def of(cls, judged: Judged) -> Search:
@@ -279,6 +294,8 @@ class Search:
         while better is not None:
             counts = better
             yield counts
+            if self.usd(counts) <= self.enough_usd:
+                return
             for fewer in self._fewer(better):
                 yield (counts := fewer)
             better = self._exchanged(counts)
@@ -324,51 +341,66 @@ class Search:
                 spare = counts[gone] - self.least[gone]
                 for less in sorted({*range(1, min(spare, FEW) + 1), *_doubled(spare), spare} - {0}):
                     fewer = _with(counts, gone, -less)
-                    better = self._answered(fewer, gone, self.usd(counts), others)
+                    most_usd = (1 - WORTH) * self.usd(counts)
+                    better = self._answered(fewer, gone, most_usd, others)
                     if better is not None:
                         return better
         return None
 
     def _answered(self, counts: Counts, gone: int, most_usd: float, others: int) -> Counts | None:
         """A fleet that survives for less than an amount, with more of so many other purchases."""
-        failing = self.judged.failing(counts, self.judged.ever_failed)
-        helpful = self.judged.helpful(counts, failing[0]) if failing else ()
+        first = self._first_failing(counts)
+        if first is None:
+            return self._cheaper(counts, most_usd)
+        helpful = self.judged.helpful(counts, first)
         for place in self._places(counts)[::-1]:
             most = int((most_usd - self.usd(counts) - 1e-6) // self.prices[place])
-            most = min(most, self.most[place] - counts[place])
-            if place == gone or most <= 0 or (failing and place not in helpful):
+            if place == gone or most <= 0 or place not in helpful:
                 continue
-            if self.judged.fails(_with(counts, place, most), failing[: 1 if others > 1 else None]):
-                continue
-            if others > 1:
-                # What answers one scenario leaves another to the next purchase.
-                more = self._enough(counts, place, most, failing[:1])
-                whole = more and self._answered(more, gone, most_usd, others - 1)
-            else:
-                more = self._enough(counts, place, most, failing)
-                whole = more and self.judged.completed(more)
-            if whole and self.usd(whole) < most_usd and self.judged.may_survive(whole):
+            # What answers one scenario leaves another to the next purchase, or to more of it.
+            more, whole = self._enough(counts, place, most, first), None
+            if more is not None and others > 1:
+                whole = self._answered(more, gone, most_usd, others - 1)
+            elif more is not None:
+                more = self._enough_for_all(more, place, most - more[place] + counts[place])
+                whole = None if more is None else self._cheaper(more, most_usd)
+            if whole is not None:
                 return whole
         return None
 
-    def _enough(
-        self, counts: Counts, place: int, most: int, failing: Sequence[Scenario]
-    ) -> Counts | None:
-        """The fewest of a purchase, up to a number, with which scenarios are survived."""
+    def _first_failing(self, counts: Counts) -> Scenario | None:
+        """The first of the scenarios that ever failed that a fleet does not survive."""
+        every = self.judged.ever_failed
+        return next((one for one in every if self.judged.fails(counts, (one,))), None)
+
+    def _cheaper(self, counts: Counts, most_usd: float) -> Counts | None:
+        """A fleet with what it asks for beside it, if that may survive for less than an amount."""
+        whole = self.judged.completed(counts)
+        cheaper = whole is not None and self.usd(whole) < most_usd
+        return whole if whole is not None and cheaper and self.judged.may_survive(whole) else None
+
+    def _enough(self, counts: Counts, place: int, most: int, asked: Scenario) -> Counts | None:
+        """The fewest of a purchase, up to a number, with which a scenario is survived."""
         most = min(most, self.most[place] - counts[place])
-        low, high = 0, 1
-        while high < most and self.judged.fails(_with(counts, place, high), failing):
-            low, high = high, 2 * high
-        high = min(high, most)
-        if most <= 0 or self.judged.fails(_with(counts, place, high), failing):
+        if most <= 0 or self.judged.fails(_with(counts, place, most), (asked,)):
             return None
+        low, high = 0, 1
+        while high < most and self.judged.fails(_with(counts, place, high), (asked,)):
+            low, high = high, min(2 * high, most)
         while high - low > 1:
             middle = (low + high) // 2
-            if self.judged.fails(_with(counts, place, middle), failing):
+            if self.judged.fails(_with(counts, place, middle), (asked,)):
                 low = middle
             else:
                 high = middle
         return _with(counts, place, high)
+
+    def _enough_for_all(self, counts: Counts, place: int, most: int) -> Counts | None:
+        """The same for all scenarios that ever failed."""
+        more: Counts | None = counts
+        while more is not None and (asked := self._first_failing(more)) is not None:
+            more = self._enough(more, place, most - more[place] + counts[place], asked)
+        return more
 
     def _mended(self, counts: Counts) -> Counts | None:
         """A fleet with what makes it survive one scenario after the other; None if nothing does.
@@ -377,8 +409,8 @@ class Search:
         draws requests.
         """
         while failing := self.judged.failing(counts, self.judged.scenarios):
-            places, first = self._places(counts), failing[:1]
-            helpful = self.judged.helpful(counts, failing[0])
+            places, first = self._places(counts), failing[0]
+            helpful = self.judged.helpful(counts, first)
             more = (
                 self._enough(counts, place, self.most[place], first)
                 for place in places
@@ -388,7 +420,7 @@ class Search:
             found = [one for one in whole if one is not None and one != counts]
             if not found:
                 less = (_with(counts, place, self.least[place] - counts[place]) for place in places)
-                found = [one for one in less if not self.judged.failing(one, first)]
+                found = [one for one in less if not self.judged.fails(one, (first,))]
             if not found:
                 return None
             counts = min(found, key=self.usd)
@@ -414,16 +446,25 @@ def _started(judged: Judged, starts: Sequence[Counts]) -> Iterator[Counts]:
         yield fullest
 
 
-def cheaper_fleets(judged: Judged, starts: Sequence[Counts]) -> list[dict[Decision, int]]:
-    """Purchases that survive, found below or near some fleets, the least fixed cost first.
+def cheaper_fleets(judged: Judged, starts: Sequence[Counts], promise_usd: float = math.inf) -> None:
+    """Look for purchases that survive below or near some fleets.
 
     Where there are none, below as much of everything as may be had: some breaches no purchase
     lessens without another.
+
+    Parameters
+    ----------
+    promise_usd
+        What a fleet has to cost less a year than the first of the starts to end the search.
     """
     search = Search.of(judged)
+    search = replace(search, enough_usd=search.usd(starts[0]) - promise_usd)
     for counts in _started(judged, starts):
         judged.left = MOST_SIMULATED
         with suppress(OutOfTurns):
             search.below(counts)
-    found = sorted(judged.survivors, key=search.usd)
-    return [dict(zip(judged.keys, counts, strict=True)) for counts in found]
+
+
+def cheapest_first(judged: Judged) -> list[dict[Decision, int]]:
+    """All purchases found that survive, the least fixed cost first."""
+    return list(map(judged.named, sorted(judged.survivors, key=Search.of(judged).usd)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -25,7 +26,7 @@ from planner.optimization.infeasibility.second_look import confirm_no_plan
 from planner.optimization.infeasibility.trials import ANY_GAP, Verified
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.deadline import Deadline, OutOfTime
-from planner.optimization.solution.decisions import Decision, counts_of
+from planner.optimization.solution.decisions import counts_of
 from planner.optimization.solution.operation import billed
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
@@ -34,7 +35,7 @@ from planner.plan.best import best_round
 from planner.rounds import LoopResult, Round
 from planner.selection import Selection
 from planner.simulation.verdict import Verdict, judge
-from planner.survivors import Counts, Judged, cheaper_fleets
+from planner.survivors import Counts, Judged, cheaper_fleets, cheapest_first
 
 #: What is found out where there is no plan: why and what would help, only why, or nothing.
 Explain = Literal["all", "conflict", "nothing"]
@@ -112,7 +113,7 @@ def optimize_and_verify(
         loop.join(made.beyond)
     if rounds > 1:
         loop.look_below(rounds - 1, on_round)
-    if loop.deadline.over and loop.rounds and all(made.failed for made in loop.rounds):
+    if loop.search_is_over() and loop.rounds and all(made.failed for made in loop.rounds):
         return loop.cut_short()
     return loop.end()
 
@@ -137,6 +138,8 @@ class _Loop:
         Whether no plan survives, which the loosened programme proves; None if it was not solved.
     tried
         Scenarios that the last plan from below failed.
+    pricing_seconds
+        How long it took to audit, price and simulate a plan.
     """
 
     model: Model
@@ -153,6 +156,7 @@ class _Loop:
     survivor_bound_usd: float | None = None
     excluded: bool | None = None
     tried: tuple[str, ...] = ()
+    pricing_seconds: float = 0.0
     parts: Decomposition | None = None
 
     def __post_init__(self) -> None:
@@ -189,8 +193,10 @@ class _Loop:
 
     def simulate(self, number: int, programme: Programme, solution: Solution) -> Round:
         """Audit and price a plan, simulate every scenario on it, and record the round."""
+        started = time.monotonic()
         solution, items = billed(self.model, solution, audit(programme, solution))
         verdicts = judge(self.model, solution.fleet, self.scenarios, stories=False)
+        self.pricing_seconds = time.monotonic() - started
         made = Round(number, programme, solution, items, verdicts)
         if not made.failed:
             made = self._at_hours_left_out(made)
@@ -228,10 +234,14 @@ class _Loop:
             while self._look_below(most):
                 self.progress("looking again, with the hours at which the plan found fails")
         except (OutOfTime, SolverError):
-            if not self.deadline.over:
+            if not self.search_is_over():
                 raise
         if len(self.rounds) > before:
             on_round(self.rounds[-1])
+
+    def search_is_over(self) -> bool:
+        """Whether no more time is left than it takes to price and simulate what is found."""
+        return self.deadline.over or self.deadline.left_seconds < self.pricing_seconds
 
     def _look_below(self, most: int) -> bool:
         """Look below once; whether hours of the week have joined since."""
@@ -242,7 +252,7 @@ class _Loop:
         if survivor is not None and not data.exact_crowds:
             return False  # normal operation asks for more than demand: that bounds no survivor
         base, start = build(data.part(())), None if best is None else best.solution.fleet
-        judged = Judged(self.model, self.scenarios, base, self.settings, lambda: self.deadline.over)
+        judged = Judged(self.model, self.scenarios, base, self.settings, self.search_is_over)
 
         def below(programme: ProblemData) -> Below:
             known = self.learned, self.parts
@@ -251,63 +261,60 @@ class _Loop:
         loose, cost = below(loosened(data)), math.inf
         bound = loose.bound_usd(start)
         if survivor is not None:
-            cost = survivor.solution.objective
+            cost = survivor.objective_usd_per_year
         if data.exact_crowds:
             self.excluded = bound is None
             self.survivor_bound_usd = None if bound is None else min(bound, cost)
         if bound is None:
             return False
-        close = max(CLOSE_ENOUGH, self.settings.gap)
-        if survivor is not None and cost - bound <= close * abs(cost):
+        near = bound + max(CLOSE_ENOUGH, self.settings.gap) * abs(bound)
+        # No purchase changes how load balancers route.
+        if survivor is not None and cost - survivor.solution.routing_usd_per_year <= near:
             return False
         starts = []
         if survivor is not None:
             starts.append(tuple(counts_of(base, survivor.solution.fleet).values()))
-        refused = self._found(data, loose, starts, bound)
+        near = near if data.exact_crowds else -math.inf
+        refused = self._found(data, loose, starts, (bound, near))
         if refused is None or not refused:
             return refused is None
         # Fleets that survive break rows that are not left to the simulation: plans do not.
         strict = below(data.changed(self.scenarios, stricter_rows(data)))
-        return self._found(data, strict, [], bound) is None
+        return self._found(data, strict, [], (bound, near)) is None
 
     def _found(
-        self, data: ProblemData, below: Below, starts: list[Counts], bound: float
+        self, data: ProblemData, below: Below, starts: list[Counts], bounds: tuple[float, float]
     ) -> bool | None:
         """Put the cheapest that survive on record.
+
+        Parameters
+        ----------
+        bounds
+            What a plan that survives costs a year at least, and what is near enough.
 
         Returns
         -------
         bool or None
             Whether the programme forbids some that cost less; None if hours have joined.
         """
-        judged, lowest = below.judged, None
-        candidates: Sequence[Mapping[Decision, int]] = ()
-        for _ in range(MOST_TURNS):
-            lowest, known = below.fleet_that_survives(), judged.survivors
-            if lowest is None or (candidates and lowest in known):
-                break
-            self.progress("looking for cheaper plans that survive")
-            candidates, starts = cheaper_fleets(judged, [lowest, *starts]), []
-            new = [one for one in judged.survivors if one not in known]
-            if self.deadline.over or not below.admit(new):
-                break
+        judged, stuck, refused = below.judged, self.stuck is not None, False
+        lowest = self._search(below, starts, bounds[1])
         self.learned, self.tried = below.learned, below.failing
-        if below.conflict is not None and not candidates and not self.stuck:
+        candidates, settings, left = cheapest_first(judged), self.deadline.endless, MOST_PRICED
+        if below.conflict is not None and not candidates and not stuck:
             self.stuck = data.with_learned(below.learned), len(self.rounds) + 1, below.conflict
         if lowest is not None and lowest in judged.survivors:
-            named = dict(zip(judged.keys, lowest, strict=True))
-            candidates = [*candidates[:MOST_TRIED], named]
-        settings, stuck = self.deadline.settings(), self.stuck is not None
-        left, refused = MOST_PRICED, False
+            candidates = [*candidates[:MOST_TRIED], judged.named(lowest)]
+        if self.search_is_over():
+            candidates = candidates[:1]  # the last word is what the cheapest costs
+        else:
+            settings = self.deadline.settings()
         for found in priced(data, candidates, settings, self.parts, stuck):
             if found is None:
                 refused = refused or left == MOST_PRICED
                 continue
-            made, before, left = (
-                self._searched(*found, bound, judged.fleets),
-                self.survivor,
-                left - 1,
-            )
+            made = self._searched(*found, bounds[0], judged.fleets)
+            before, left = self.survivor, left - 1
             if made.beyond:
                 self.join(made.beyond)
                 return None
@@ -319,6 +326,30 @@ class _Loop:
             if not left:
                 break
         return refused
+
+    def _search(self, below: Below, starts: list[Counts], near: float) -> Counts | None:
+        """Look for cheaper fleets that survive, from the cheapest of a programme in turn.
+
+        Returns
+        -------
+        tuple of int or None
+            The last of these; None if the programme has no plan.
+        """
+        judged, lowest = below.judged, None
+        try:
+            for _ in range(MOST_TURNS):
+                known, lowest = judged.survivors, below.fleet_that_survives()
+                if lowest is None or lowest in known:
+                    break
+                self.progress("looking for cheaper plans that survive")
+                cheaper_fleets(judged, [lowest, *starts], below.cost_usd - near)
+                starts, new = [], [one for one in judged.survivors if one not in known]
+                if self.search_is_over() or not below.admit(new):
+                    break
+        except (OutOfTime, SolverError):
+            if not judged.survivors or not self.search_is_over():
+                raise
+        return lowest
 
     def _searched(
         self, programme: Programme, solution: Solution, bound: float, fleets: int

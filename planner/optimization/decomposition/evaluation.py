@@ -37,8 +37,8 @@ MISSED = 1e-7
 STILL = 1e-9
 #: Share of the largest slope of a cut below which a slope is rounding.
 ROUNDING = 1e-12
-#: Structures whose instances of HiGHS are kept: one takes some hundred KiB, and a millisecond.
-MOST_INSTANCES = 300
+#: Entries of the matrices whose instances of HiGHS are kept: one of them takes some hundred bytes.
+MOST_IDLE = 1_000_000
 #: Blocks in a batch: some hundredths of a second.
 BATCH = 50
 #: Purchases for which evaluations of a block are kept, and blocks up to which they are.
@@ -140,32 +140,49 @@ def _packed(basis: Basis) -> Any:
 copyreg.pickle(highspy.HighsBasis, _packed)
 
 
-@dataclass
-class _Instance:
-    """HiGHS with the matrix of a structure, and a column for what each row may be missed by."""
+class _Idle:
+    """Instances of HiGHS that wait for the next block of their structure; the last used are kept.
 
-    structure: Structure
-    highs: Any
+    Each has the matrix of its structure, and a column for what each row may be missed by.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[Structure, list[Any]] = {}
+        self._entries = 0
+
+    def take(self, structure: Structure) -> Any:
+        """An instance for a structure, which nobody else has."""
+        with self._lock:
+            waiting = self._waiting.get(structure)
+            if waiting:
+                self._entries -= len(structure.entry)
+                return waiting.pop()
+        return _made(structure)
+
+    def give_back(self, structure: Structure, highs: Any) -> None:
+        """Let an instance wait; those that have waited longest go where there are too many."""
+        with self._lock:
+            self._waiting[structure] = [*self._waiting.pop(structure, ()), highs]
+            self._entries += len(structure.entry)
+            while self._entries > MOST_IDLE:
+                oldest = next(iter(self._waiting))
+                self._entries -= len(oldest.entry) * len(self._waiting.pop(oldest))
 
 
-@dataclass
+#: Those of all programmes in parts together.
+_IDLE = _Idle()
+
+
+@dataclass(frozen=True)
 class Recourse:
-    """Blocks, and instances of HiGHS that wait for the next of their structure.
+    """Blocks, and how they are solved.
 
     What comes of a block depends on the basis that its run starts from, on the blocks before it in
     the run, and on nothing else that was solved: so it is the same whoever solves it.
     """
 
     blocks: tuple[Block, ...] = ()
-    _idle: dict[int, list[_Instance]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Recourse, (self.blocks,)
-
-    def besides(self, more: Iterable[Block]) -> Recourse:
-        """These blocks and others."""
-        return Recourse((*self.blocks, *more), self._idle, self._lock)
 
     def solve(
         self, blocks: Sequence[Block], basis: Basis | None, purchases: Floats
@@ -178,11 +195,11 @@ class Recourse:
             If HiGHS fails.
         """
         form = blocks[0].form
-        instance, given = self._take(form.structure), form.given_at(purchases)
-        _begin(instance.highs, form, basis)
-        found = [_evaluated(instance.highs, block, given) for block in blocks]
-        last = instance.highs.getBasis()
-        self._give_back(instance)
+        highs, given = _IDLE.take(form.structure), form.given_at(purchases)
+        _begin(highs, form, basis)
+        found = [_evaluated(highs, block, given) for block in blocks]
+        last = highs.getBasis()
+        _IDLE.give_back(form.structure, highs)
         return found, last
 
     def columns(
@@ -190,27 +207,14 @@ class Recourse:
     ) -> list[tuple[Floats, Floats]]:
         """Values of the columns of blocks of one form at least cost, and duals of rows, scaled."""
         form, found = blocks[0].form, []
-        instance, given = self._take(form.structure), form.given_at(purchases)
-        _begin(instance.highs, form, basis)
+        highs, given = _IDLE.take(form.structure), form.given_at(purchases)
+        _begin(highs, form, basis)
         for block in blocks:
-            _evaluated(instance.highs, block, given)
-            made = instance.highs.getSolution()
+            _evaluated(highs, block, given)
+            made = highs.getSolution()
             found.append((np.array(made.col_value[: len(form.cost)]), np.array(made.row_dual)))
-        self._give_back(instance)
+        _IDLE.give_back(form.structure, highs)
         return found
-
-    def _take(self, structure: Structure) -> _Instance:
-        with self._lock:
-            idle = self._idle.get(structure.number)
-            if idle:
-                return idle.pop()
-        return _Instance(structure, _made(structure))
-
-    def _give_back(self, instance: _Instance) -> None:
-        with self._lock:
-            self._idle.setdefault(instance.structure.number, []).append(instance)
-            if len(self._idle) > MOST_INSTANCES:
-                del self._idle[next(iter(self._idle))]
 
 
 def _solved(recourse: Recourse, batch: Batch) -> list[tuple[list[Evaluation], Basis]]:
@@ -314,7 +318,7 @@ class Evaluator:
         new = [block for run in runs for block in run if block not in self._numbers]
         if new:
             self._numbers |= {block: i for i, block in enumerate(new, len(self._numbers))}
-            self._recourse = self._recourse.besides(new)
+            self._recourse = Recourse((*self._recourse.blocks, *new))
 
     def _batches(
         self, runs: Iterable[Sequence[Block]], purchases: Floats, over: Callable[[], bool]
