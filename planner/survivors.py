@@ -34,6 +34,8 @@ from planner.simulation.verdict import BreachKey, Verdict, judge, short_by
 
 #: Simulated scenarios after which the search from one fleet ends.
 MOST_SIMULATED = 1000
+#: The same since the last cheaper fleet.
+PATIENCE = 300
 #: The same of a search that begins again because its last fleet fails.
 FEW_AGAIN = 200
 #: Simulated scenarios that take as long as what completes a fleet.
@@ -279,10 +281,12 @@ class Search:
         """
         best = start if self.judged.survives(start) else self._mended(start)
         while best is not None:
-            last = best
+            last, most = best, self.judged.left
+            given = most
             with suppress(OutOfTurns):
                 for fleet in self._way_down(best):
-                    last = fleet
+                    last, most = fleet, most - given + self.judged.left
+                    given = self.judged.left = min(most, PATIENCE)
             # Turns that have ended are those of the way, and a few more if it is gone again.
             self.judged.left = max(self.judged.left, len(self.judged.scenarios) + FEW_AGAIN)
             if last == best or self.judged.survives(last):

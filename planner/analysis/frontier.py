@@ -16,6 +16,7 @@ from planner.infrastructure.graph import build_graph
 from planner.optimization.decomposition.fixed import with_purchases
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.formulation.simulated import SimulatedCut
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.decisions import counts_of
 from planner.optimization.solution.operation import billed
@@ -144,13 +145,17 @@ def trace(
     """
     points: list[FrontierPoint] = []
     start: Fleet | None = None
+    learned: tuple[SimulatedCut, ...] = ()
     for setting in settings:
         try:
-            point = _point(axis, setting, model, scenarios, solver, start, selection)
+            outcome = _optimized(setting, solver, start, selection, learned)
         except KeyboardInterrupt:
             if not points:
                 raise
             break
+        point = _point(axis, setting, outcome, model, scenarios, solver)
+        if isinstance(outcome, LoopResult):
+            learned = outcome.learned  # whoever asks for more is short of more
         start = point.fleet or start
         points.append(point)
         on_point(point)
@@ -166,31 +171,43 @@ def trace(
     return Frontier(axis, _compared(points), len(scenarios))
 
 
-def _point(
-    axis: Axis,
+def _optimized(
     setting: Setting,
-    model: Model,
-    scenarios: tuple[Scenario, ...],
     solver: SolverSettings,
     start: Fleet | None,
     selection: Selection | None,
-) -> FrontierPoint:
+    learned: tuple[SimulatedCut, ...],
+) -> LoopResult | str:
+    """What comes of a setting, or why there was no time for a plan."""
     if selection is not None:
         selection = selection.of(setting.model, setting.scenarios)
     try:
         # Of a point without a plan the conflict is all that is told.
-        outcome = optimize_and_verify(
+        return optimize_and_verify(
             setting.model,
             setting.scenarios,
             solver,
             start=start,
             explain="conflict",
             selection=selection,
+            learned=learned,
         )
     except SolverError as error:
         if solver.time_limit_seconds is None:
             raise
-        return _unplanned(setting, "no plan in time", str(error))
+        return str(error)
+
+
+def _point(
+    axis: Axis,
+    setting: Setting,
+    outcome: LoopResult | str,
+    model: Model,
+    scenarios: tuple[Scenario, ...],
+    solver: SolverSettings,
+) -> FrontierPoint:
+    if isinstance(outcome, str):
+        return _unplanned(setting, "no plan in time", outcome)
     best = outcome.best
     if best is None:
         lines = outcome.diagnosis.lines() if outcome.diagnosis is not None else []
