@@ -61,6 +61,8 @@ settings.register_profile("ci", max_examples=20, deadline=None, derandomize=True
 settings.load_profile("thorough" if THOROUGH else "ci")
 #: Where the processes of a run keep what they worked out; made anew for every run.
 MEMORY = "PLANNER_TESTS_MEMORY"
+#: Key of the plan of the default model, as README has it: text of `plan.json`.
+SHIPPED = b"plan optimize"
 #: What was worked out, by what it was worked out from: pickled, which tells any two apart.
 KNOWN: dict[bytes, object] = {}
 

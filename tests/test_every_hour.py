@@ -7,6 +7,7 @@ from math import fsum
 
 import pytest
 from scenarios.test_hours import DAY
+from support import SHIPPED, remembered
 
 from planner.analysis.alternatives import CheapestPlan, alternatives
 from planner.analysis.axes import settings_of
@@ -16,6 +17,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.solution.settings import SolverSettings
+from planner.plan.records import Plan
 from planner.plan.reopening import planned_scenarios, recorded
 from planner.rounds import LoopResult
 from planner.scenarios.hours import at_hour, failure_and_hour, first_alike
@@ -132,18 +134,24 @@ def test_too_many_hours_are_not_simulated(small, selection, monkeypatch) -> None
     assert {(made.left_out, made.beyond) for made in found.rounds} == {(None, ())}
 
 
+def _shipped_fleet(model: Model) -> Fleet:
+    """Of the plan of README where a test of this run made it, else of one made here."""
+    text: str | None = remembered(SHIPPED)
+    if text is not None:
+        return Plan.model_validate_json(text).fleet(model)
+    chosen = select(model)
+    made = optimize_and_verify(model, chosen.scenarios, ROUGH, explain="nothing", selection=chosen)
+    return made.best.solution.fleet
+
+
 def test_the_shipped_plan_survives_every_region_at_every_hour_of_the_week(reference) -> None:
     """Demand repeats every day and no ambient changes, so that 24 hours are all 168."""
     model = reference.model
-    scenarios = select(model).scenarios
-    outcome = optimize_and_verify(
-        model, scenarios, ROUGH, explain="nothing", selection=select(model)
-    )
-    solution = outcome.best.solution
+    fleet = _shipped_fleet(model)
     alike = sorted(set(first_alike(model, model.simulation.horizon_minutes).tolist()))
     regions = select(model, Wanted(("regions",), hours="peak")).scenarios
     scenarios = tuple(at_hour(region, hour) for region in regions for hour in alike)
     assert (len(regions), len(alike)) == (4, 24)
-    verdicts = judge(model, solution.fleet, scenarios, stories=False)
+    verdicts = judge(model, fleet, scenarios, stories=False)
     # Where nothing is bought in a region, nothing of it fails.
     assert {verdict.status for verdict in verdicts} == {"survives", "not applicable"}

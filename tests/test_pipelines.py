@@ -30,6 +30,12 @@ PLAN = STEPS["Plan, compare, test, check"]
 #: Text that a shell would act on if it were more than a value.
 HOSTILE = "$(touch pwned)`touch pwned`';touch pwned;\"\nx"
 
+#: Few failures, soon simulated: each command is a process of its own.
+SMALL = """extends: tiny
+generators: {units: null, heat_wave: null, surge: null}
+simulation: {horizon_minutes: 120}
+"""
+
 
 def comment_script(after: str) -> str:
     """The program of Python in the shell of GitLab."""
@@ -112,11 +118,11 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     git(folder.parent, "init", "-q", str(folder))
     (folder / "tests" / "test_other.py").write_text("raise RuntimeError('not collected')\n")
     model = folder / "model.yaml"
-    model.write_text("extends: tiny\n")
+    model.write_text(SMALL)
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "base")
     base = git(folder, "rev-parse", "HEAD")
-    model.write_text('extends: tiny\nzones: {west-users: {demand_rps: "*1.2"}}\n')
+    model.write_text(SMALL + 'zones: {west-users: {demand_rps: "*1.2"}}\n')
     git(folder, "commit", "-qam", "more demand")
     return folder, base
 

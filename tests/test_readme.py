@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from support import CHECKOUT
+from support import CHECKOUT, SHIPPED, remember
 
 
 def _script() -> ModuleType:
@@ -43,6 +43,7 @@ def test_pasted_output_and_comparison_are_those_of_a_run(tmp_path: Path) -> None
     script = _script()
 
     filled = script.filled(text, tmp_path)
+    remember(SHIPPED, (tmp_path / "out" / "plan.json").read_text(encoding="utf-8"))
 
     assert _objective(filled) == pytest.approx(_objective(text), rel=2e-4)
     assert _survived(filled) == _survived(text)

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
+from scipy.optimize import brentq
 
 from planner.finance.assumptions import Assumptions
 from planner.finance.cashflow import Floats, Position, cash_flow
@@ -25,7 +26,11 @@ MOST_FACTOR = 1000.0
 GROWTH = (-0.5, 1.0)
 #: Values at which growth rates are tried before zeros between them are narrowed down.
 TRIALS = 61
-HALVINGS = 100
+#: Relative distance down to which they are.
+LEAST_STEP = 4 * float(np.finfo(float).eps)
+Kind = Literal["rate", "factor"]
+RATE: Kind = "rate"
+FACTOR: Kind = "factor"
 #: A change of the net present value by less, as a share of all that flows, is rounding.
 ROUNDING = 1e-12
 
@@ -52,7 +57,7 @@ class Input:
 
     name: str
     attribute: str
-    kind: Literal["rate", "factor"]
+    kind: Kind
     low: float
     high: float
     reason: str
@@ -70,75 +75,32 @@ class Input:
         return min(base, max(self.least, round(low, 12))), round(high, 12)
 
 
+#: Inputs in which the net present value is no straight line, and those that may be negative.
+CURVED = ("discount_rate", "demand_growth_per_year")
+INFLATION = ("inflation_per_year", "electricity_inflation_per_year")
 #: Inputs of a valuation. Ranges of prices and rates come from the spread in the data sets about the
 #: value that models take from them.
-INPUTS: tuple[Input, ...] = (
-    Input(
-        "discount rate",
-        "discount_rate",
-        "rate",
-        -0.01,
-        0.01,
-        "finance.csv: 8 to 10 % about 9 %",
-        straight=False,
-    ),
-    Input("GPU price", "gpu_price", "factor", 0.8, 1.2, "gpus.csv: A100 10,000 to 15,000 USD"),
-    Input(
-        "cooling price",
-        "cooling_price",
-        "factor",
-        0.7,
-        1.3,
-        "capital.csv: cooling plant 1,400 to 2,600 USD per kW about 2,050, rounded",
-    ),
-    Input(
-        "failure rates",
-        "failure_rate",
-        "factor",
-        0.4,
-        2.0,
-        "failure_rates.csv: chillers 0.2 to 1 a year about 0.5",
-    ),
-    Input("outage value", "outage_value", "factor", 0.5, 2.0, "estimate"),
-    Input(
-        "surge multiplier",
-        "surge",
-        "factor",
-        0.5,
-        2.0,
-        "estimate; half of the lowest multiplier of the shipped models (2) is the list price",
-    ),
-    Input(
-        "demand growth",
-        "demand_growth_per_year",
-        "rate",
-        -0.1,
-        0.1,
-        "estimate; none to 10 % a year",
-        straight=False,
-    ),
-    Input("tax rate", "tax_rate", "rate", -0.01, 0.02, "finance.csv: 24 to 27 % about 25 %"),
-    Input(
-        "inflation",
-        "inflation_per_year",
-        "rate",
-        -0.01,
-        0.01,
-        "estimate",
-        least=-0.5,
-        straight=False,
-    ),
-    Input(
-        "electricity inflation",
-        "electricity_inflation_per_year",
-        "rate",
-        -0.01,
-        0.02,
-        "finance.csv: 2 to 5 % about 3 %",
-        least=-0.5,
-        straight=False,
-    ),
-)
+INPUTS: tuple[Input, ...] = tuple(
+    Input(name, attribute, kind, low, high, reason,
+          least=-0.5 if attribute in INFLATION else 0.0,
+          straight=attribute not in (*CURVED, *INFLATION))
+    for name, attribute, kind, low, high, reason in (
+        ("discount rate", CURVED[0], RATE, -0.01, 0.01, "finance.csv: 8 to 10 % about 9 %"),
+        ("GPU price", "gpu_price", FACTOR, 0.8, 1.2, "gpus.csv: A100 10,000 to 15,000 USD"),
+        ("cooling price", "cooling_price", FACTOR, 0.7, 1.3,
+         "capital.csv: cooling plant 1,400 to 2,600 USD per kW about 2,050, rounded"),
+        ("failure rates", "failure_rate", FACTOR, 0.4, 2.0,
+         "failure_rates.csv: chillers 0.2 to 1 a year about 0.5"),
+        ("outage value", "outage_value", FACTOR, 0.5, 2.0, "estimate"),
+        ("surge multiplier", "surge", FACTOR, 0.5, 2.0,
+         "estimate; half of the lowest multiplier of the shipped models (2) is the list price"),
+        ("demand growth", CURVED[1], RATE, -0.1, 0.1, "estimate; none to 10 % a year"),
+        ("tax rate", "tax_rate", RATE, -0.01, 0.02, "finance.csv: 24 to 27 % about 25 %"),
+        ("inflation", INFLATION[0], RATE, -0.01, 0.01, "estimate"),
+        ("electricity inflation", INFLATION[1], RATE, -0.01, 0.02,
+         "finance.csv: 2 to 5 % about 3 %"),
+    )
+)  # fmt: skip
 
 
 def inputs_for(model: Model) -> tuple[Input, ...]:
@@ -255,8 +217,8 @@ def break_even(
     Discount rates: all that exist above −1 (`rates_of_return`). The net present value is linear in
     prices, failure rates, outage value, surge multipliers and tax, so two points give the zero;
     factors are accepted from 0 to 1,000, tax rates from 0 to 1. Growth rates are evaluated at 61
-    values from −50 to 100 % a year and changes of sign narrowed down by bisection; two zeros
-    between neighbouring values would be missed.
+    values from −50 to 100 % a year and changes of sign narrowed down (Brent); two zeros between
+    neighbouring values would be missed.
 
     Parameters
     ----------
@@ -319,18 +281,5 @@ def _between(
     zeros = [trial for trial, usd in zip(trials, worth, strict=True) if usd == 0]
     for (low, high), (first, last) in zip(pairwise(trials), pairwise(worth), strict=True):
         if first * last < 0:
-            zeros.append(_halved(at, low, high, first))
+            zeros.append(brentq(at, low, high, xtol=1e-300, rtol=LEAST_STEP))
     return tuple(sorted(zeros)), False
-
-
-def _halved(at: Callable[[float], float], low: float, high: float, at_low: float) -> float:
-    """Zero between two values of different sign, by bisection down to neighbouring numbers."""
-    for _ in range(HALVINGS):
-        middle = low + (high - low) / 2
-        if not low < middle < high:
-            break
-        usd = at(middle)
-        if usd == 0:
-            return middle
-        low, high = (middle, high) if usd * at_low > 0 else (low, middle)
-    return low

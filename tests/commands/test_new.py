@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
-from support import CHECKOUT
 
 from planner.commands.new import SCHEMA, STARTER
 from planner.infrastructure.loading import load_model
 from planner.infrastructure.schema import model_schema
 from planner.infrastructure.synthesis import model_text
 
+pytest_plugins = ["pytester"]
 FILES = sorted({*STARTER, SCHEMA})
 
 
@@ -116,20 +113,12 @@ def test_starter_model_is_valid_and_commented(plan, starter):
     assert len((starter / "README.md").read_text(encoding="utf-8").splitlines()) <= 12
 
 
-def test_starter_tests_pass_in_a_process_of_their_own(starter):
-    """In a process and a folder of their own, as whoever starts runs them."""
-    path = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"],
-        cwd=starter,
-        env=os.environ | {"PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "3 passed, 1 xfailed" in ran.stdout
+@pytest.mark.usefixtures("each_simulation_once")
+def test_starter_tests_pass(starter, pytester):
+    """A run of its own in this process, which searches no longer than other tests."""
+    options = ("--rootdir", str(starter), "-p", "no:hypothesispytest", "-p", "no:xdist")
+    ran = pytester.runpytest_inprocess(*options, str(starter))
+    ran.assert_outcomes(passed=3, xfailed=1)
 
 
 def test_starter_keeps_existing_files_unless_forced(plan, starter):

@@ -167,14 +167,14 @@ class TestWriting:
         command = [sys.executable, str(CHECKOUT / "cli.py"), "optimize", "tiny", "-q"]
         command += ["--set", "simulation.horizon_minutes=180", "-o"]
         made = {}
-        for seed in ("0", "1", "random"):
+        for seed in ("0", "1"):
             salted = os.environ | {"PYTHONHASHSEED": seed, "SOURCE_DATE_EPOCH": "1700000000"}
             out = subprocess.DEVNULL
             made[seed] = subprocess.Popen([*command, tmp_path / seed], env=salted, stdout=out)
-        assert [process.wait(timeout=240) for process in made.values()] == [0, 0, 0]
+        assert [process.wait(timeout=240) for process in made.values()] == [0, 0]
         sums = {seed: (tmp_path / seed / "SHA256SUMS").read_text("utf-8") for seed in made}
         assert "plan.json" in sums["0"]
-        assert sums["0"] == sums["1"] == sums["random"]
+        assert sums["0"] == sums["1"]
 
     @pytest.mark.parametrize("epoch", ["yesterday", "1e9", "9" * 30])
     def test_a_time_of_creation_that_is_none_is_refused_at_the_start(
