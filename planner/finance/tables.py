@@ -21,6 +21,11 @@ from planner.reliability.estimates import Estimate, percent
 CURVE_POINTS = 60
 #: Kinds of losses in a cash flow.
 AVOIDED = {"value": "lost requests", "credits": "service credits", "emergency": "emergency spend"}
+#: Measures of return that are rates, years and ratios.
+RATIOS = (
+    *("mirr", "payback_years", "discounted_payback_years"),
+    *("benefit_cost_ratio", "roi", "undiscounted_roi"),
+)
 
 Row = dict[str, Any]
 
@@ -52,12 +57,7 @@ def _plan_data(valued: Valued) -> dict[str, Any]:
     appraisal, profile = valued.appraisal, valued.profile
     data: dict[str, Any] = {
         "name": valued.build.name,
-        "capital_usd": cents(appraisal.capital_usd),
-        "usd_per_year": cents(valued.usd_per_year),
-        "owning_usd_per_year": cents(appraisal.owning_usd_per_year),
-        "total_usd_per_year": cents(valued.total_usd_per_year),
-        **returns_row(valued),
-        "expected_annual_loss_usd": cents(profile.expected_annual_loss_usd.value),
+        **_plan_head(valued),
         f"cvar{100 * profile.alpha:g}_usd": cents(profile.cvar_usd.value),
         "expected_annual_loss": _interval(profile.expected_annual_loss_usd, 2),
         "avoided_usd_per_year": None if valued.avoided is None else _interval(valued.avoided, 2),
@@ -88,18 +88,12 @@ def returns_row(valued: Valued) -> Row:
     """Returns of a build; None where a measure means nothing."""
     found = valued.appraisal.returns
     if found is None:
-        names = ("irr", "mirr", "payback_years", "discounted_payback_years", "benefit_cost_ratio")
-        nothing = dict.fromkeys((*names, "roi", "undiscounted_roi"))
+        nothing = dict.fromkeys(("irr", *RATIOS))
         return {"npv_usd": 0.0, **nothing, "irr_note": "what the others are compared with"}
     return {
         "npv_usd": cents(found.npv_usd),
         "irr": digits(found.irr.rate),
-        "mirr": digits(found.mirr),
-        "payback_years": digits(found.payback_years),
-        "discounted_payback_years": digits(found.discounted_payback_years),
-        "benefit_cost_ratio": digits(found.benefit_cost_ratio),
-        "roi": digits(found.roi),
-        "undiscounted_roi": digits(found.undiscounted_roi),
+        **{name: digits(getattr(found, name)) for name in RATIOS},
         "irr_note": found.irr.reason,
         "irr_all": [digits(rate) for rate in found.irr.rates],
     }

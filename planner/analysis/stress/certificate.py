@@ -41,6 +41,11 @@ class CertifiedSet(Record):
     breach: str
     simulated: bool
 
+    @classmethod
+    def of(cls, one: SetOutcome) -> CertifiedSet:
+        """An outcome as it is certified."""
+        return cls(**{name: getattr(one, name) for name in cls.model_fields})
+
 
 class Certificate(Record):
     """What `plan stress --certificate` writes.
@@ -130,18 +135,7 @@ def certificate_of(
         excluded=asked.excluded,
         failures=found.failures,
         counts=tuple(summary.sets for summary in found.sizes),
-        sets=tuple(
-            CertifiedSet(
-                failures=one.failures,
-                severity=one.severity,
-                status=one.status,
-                scenario=one.scenario,
-                lost_requests=one.lost_requests,
-                breach=one.breach,
-                simulated=one.simulated,
-            )
-            for one in found.outcomes
-        ),
+        sets=tuple(CertifiedSet.of(one) for one in found.outcomes),
     )
 
 
