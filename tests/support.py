@@ -57,7 +57,7 @@ simulation: {horizon_minutes: 200}
 #: Whether random models and examples are many, as before a release, or a few, as in every run.
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 settings.register_profile("thorough", max_examples=500, deadline=None)
-settings.register_profile("ci", max_examples=20, deadline=None, derandomize=True, database=None)
+settings.register_profile("ci", max_examples=12, deadline=None, derandomize=True, database=None)
 settings.load_profile("thorough" if THOROUGH else "ci")
 #: Where the processes of a run keep what they worked out; made anew for every run.
 MEMORY = "PLANNER_TESTS_MEMORY"

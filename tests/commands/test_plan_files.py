@@ -408,7 +408,7 @@ JUNK = st.one_of(
 
 
 @settings(
-    max_examples=often(50, 500),
+    max_examples=often(20, 500),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

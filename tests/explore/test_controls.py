@@ -29,7 +29,7 @@ def test_every_control_of_a_model_changes_it_and_is_found_again(name: str) -> No
     assert settings_at({control: control.start for control in controls}) == ()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(data=st.data())
 def test_positions_come_back_from_their_settings(tiny: LoadedModel, data: st.DataObject) -> None:
     controls = tuple(controls_of(tiny.model))

@@ -19,7 +19,7 @@ from finance.recalculation import Values, cells_of, changed, office, recalculate
 from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.formula import Tokenizer
-from support import often
+from support import THOROUGH, often
 
 from planner.errors import InputError
 from planner.finance.appraisal import BuildAppraisal, appraise
@@ -240,7 +240,7 @@ class TestSafety:
             taken[name] = None
 
     def test_any_names_of_builds(self, tiny: LoadedModel) -> None:
-        names = ["[a]:b*?/\\", "a" * 60, "a" * 60 + ".", "'quoted'", "History", "b&b <c>"]
+        names = ["[a]:b*?/\\", "a" * 60, "a" * 60 + ".", "'History'"]
         builds = [
             replace(build_position(name), purchases=build_position().purchases[:1])
             for name in names
@@ -571,6 +571,9 @@ ROWS = {
 }
 
 
+@pytest.mark.skipif(
+    office() is not None and not THOROUGH, reason="LibreOffice calculates it: TestRecalculated"
+)
 @pytest.mark.parametrize("name", ["accelerated", *often([], ["all dearer"])])
 def test_calculated_without_an_office(long_content: bytes, name: str) -> None:
     """Purchases, depreciation and cash flows follow inputs, also without LibreOffice."""

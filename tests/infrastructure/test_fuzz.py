@@ -95,7 +95,7 @@ JUNK = st.recursive(
     max_leaves=6,
 )
 BOUNDED = settings(
-    max_examples=often(40, 500),
+    max_examples=often(20, 500),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

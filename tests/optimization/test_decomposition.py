@@ -40,7 +40,7 @@ from planner.optimization.solution.solving import Solution, run_solver, solve
 from planner.scenarios.generators import all_scenarios
 
 EXACT = SolverSettings(gap=1e-6, method="decomposed")
-SEEDS = range(often(24, 400))
+SEEDS = range(often(16, 400))
 
 
 def data_of(model: Model) -> ProblemData:
@@ -111,7 +111,7 @@ class TestSameOptimum:
 
 
 class TestCuts:
-    @settings(deadline=None, max_examples=often(40, 1000))
+    @settings(deadline=None, max_examples=often(20, 1000))
     @given(seed=st.integers(0, 400), first=st.randoms(), second=st.randoms())
     def test_are_never_above_the_cost_of_recourse(
         self, seed: int, first: Random, second: Random

@@ -35,7 +35,7 @@ def solved_case(data: ProblemData, settings: SolverSettings) -> Solution:
     return solution
 
 
-@pytest.mark.parametrize("first", range(0, often(3 * AT_ONCE, MODELS), AT_ONCE))
+@pytest.mark.parametrize("first", range(0, often(2 * AT_ONCE, MODELS), AT_ONCE))
 def test_cost_and_feasibility_are_those_of_enumeration(first: int) -> None:
     found = Counter[bool]()
     for seed in range(first, first + AT_ONCE):

@@ -17,7 +17,7 @@ from planner.roadmap.parts import RoadmapParts, solve_roadmap
 from planner.roadmap.programme import build_roadmap
 from planner.scenarios.generators import all_scenarios
 
-SEEDS = 12
+SEEDS = 8
 RATE = 0.1
 
 
