@@ -18,8 +18,11 @@ MONTH_PATTERN = r"^[12]\d{3}-(0[1-9]|1[0-2])$"
 #: A month of a calendar, ``2026-01``.
 Month = Annotated[str, Strict(), StringConstraints(pattern=MONTH_PATTERN)]
 Months = Annotated[float, Strict(), Field(ge=0, le=1200, allow_inf_nan=False)]
-#: Growth of a year as a share: nothing shrinks by more than all of it.
-Rate = Annotated[float, Strict(), Field(ge=-1, le=100, allow_inf_nan=False)]
+#: Growth of a year as a share. Nothing shrinks by more than all of it, which is said together with
+#: all else that is wrong with a horizon (`horizon_checks`).
+Rate = Annotated[
+    float, Strict(), Field(le=100, allow_inf_nan=False, json_schema_extra={"minimum": -1})
+]
 MONTHS = {"quarter": 3, "half-year": 6, "year": 12}
 #: Periods of a horizon; the tree of nodes grows with them times the paths.
 MOST_PERIODS = 60

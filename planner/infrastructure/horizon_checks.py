@@ -19,11 +19,15 @@ def check_horizon(model: Model, document: Document) -> None:
     for path, course in courses(horizon):
         if course.by_period and course.per_year:
             document.complain(("horizon", *path), "has both a rate and a table; expected one")
+        if course.per_year < -1:
+            message = f"{course.per_year:g} is less than nothing left; expected at least -1"
+            document.complain(("horizon", *path, "per_year"), message)
     _check_paths(horizon, document)
     _check_times(model, horizon, document)
     _check_first_orders(model, horizon, document)
     _check_power(horizon, document)
-    _check_budgets(model, horizon, document)
+    if all(one.per_year >= -1 for path, one in courses(horizon) if path[0] == "prices"):
+        _check_budgets(model, horizon, document)
     if model.policies.risk.kind != "expected" and model.policies.risk.beta:
         message = "a roadmap plans for expected costs; expected `expected` beside a horizon"
         document.complain(("policies", "risk", "kind"), message)

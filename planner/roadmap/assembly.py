@@ -257,7 +257,7 @@ def _cash(result: RoadmapResult) -> Iterator[CashFlowRecord]:
         result.solution.values,
     )
     for flow in flows:
-        yield CashFlowRecord(**{**vars(flow), "usd": to_cents(flow.usd)})
+        yield flow.model_copy(update={"usd": to_cents(flow.usd)})
 
 
 def _growth(result: RoadmapResult) -> Iterator[RegionGrowth]:

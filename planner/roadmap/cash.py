@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal, Protocol
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
@@ -24,10 +22,8 @@ from planner.roadmap.programme import (
     empty_halls_usd,
     turned_away_usd,
 )
+from planner.roadmap.records import CashFlowRecord, Category
 
-Category = Literal[
-    "capital", "resale", "upkeep", "retainers", "energy", "transport", "recourse", "turned away"
-]
 #: Categories of cost items that are paid as they go.
 GOING: Mapping[str, Category] = {
     "energy": "energy",
@@ -36,31 +32,13 @@ GOING: Mapping[str, Category] = {
 }
 
 
-@dataclass(frozen=True)
-class CashFlow:
-    """Money paid in a node; below 0 received.
-
-    Parameters
-    ----------
-    month
-        Month of the horizon at whose start it is paid, from 0. Running costs of a period are paid
-        at its end, as much as yearly payments at the ends of years are worth then.
-    """
-
-    node: str
-    month: int
-    category: Category
-    asset: str
-    usd: float
-
-
 def cash_flows(
     roadmap: RoadmapProgramme,
     orders: Mapping[OrderKey, int],
     fleets: Mapping[str, Fleet],
     items: Mapping[str, Iterable[CostItem]],
     values: Mapping[str, float],
-) -> list[CashFlow]:
+) -> list[CashFlowRecord]:
     """Everything that is paid, node by node.
 
     Parameters
@@ -72,7 +50,7 @@ def cash_flows(
     values
         Values of the variables of the programme.
     """
-    found: list[CashFlow] = []
+    found: list[CashFlowRecord] = []
     for name, each in roadmap.nodes.items():
         start = (each.node.period - 1) * roadmap.horizon.months
         end = start + roadmap.horizon.months
@@ -90,8 +68,12 @@ def cash_flows(
             *_upkeep(roadmap, each, orders),
         ]
         paid = payment(roadmap)
-        found += [CashFlow(name, end, what, asset, paid * usd) for what, asset, usd in going if usd]
+        found += [_flow(name, end, what, asset, paid * usd) for what, asset, usd in going if usd]
     return found
+
+
+def _flow(node: str, month: int, category: Category, asset: str, usd: float) -> CashFlowRecord:
+    return CashFlowRecord(node=node, month=month, category=category, asset=asset, usd=usd)
 
 
 def payment(roadmap: RoadmapProgramme) -> float:
@@ -100,20 +82,9 @@ def payment(roadmap: RoadmapProgramme) -> float:
     return float(annuity_years(roadmap.rate, years) * (1 + roadmap.rate) ** years)
 
 
-class _Flow(Protocol):
-    """Money paid in a node at the start of a month."""
-
-    @property
-    def node(self) -> str: ...
-
-    @property
-    def month(self) -> int: ...
-
-    @property
-    def usd(self) -> float: ...
-
-
-def present_value(flows: Iterable[_Flow], probabilities: Mapping[str, float], rate: float) -> float:
+def present_value(
+    flows: Iterable[CashFlowRecord], probabilities: Mapping[str, float], rate: float
+) -> float:
     """Expected net present value of cash flows at the start of the horizon, USD.
 
     Parameters
@@ -143,7 +114,7 @@ def _ordered(
     orders: Mapping[OrderKey, int],
     start: int,
     end: int,
-) -> Iterator[CashFlow]:
+) -> Iterator[CashFlowRecord]:
     """Capital when equipment comes into service, and the value of its remaining life at the end."""
     horizon, period = roadmap.horizon, each.node.period
     for item, count, ordered, first in _in_service(roadmap, each, orders):
@@ -152,7 +123,7 @@ def _ordered(
         if first == period:
             usd = number * sum(asset.price_usd for asset in priced)
             if usd:
-                yield CashFlow(each.node.name, start, "capital", item.asset, usd)
+                yield _flow(each.node.name, start, "capital", item.asset, usd)
         if period == horizon.periods or period + 1 == first + item.life_periods:
             held = (period + 1 - first) * horizon.years
             left = number * sum(
@@ -160,7 +131,7 @@ def _ordered(
                 for asset in priced
             )
             if left:
-                yield CashFlow(each.node.name, end, "resale", item.asset, -left)
+                yield _flow(each.node.name, end, "resale", item.asset, -left)
 
 
 def _upkeep(

@@ -7,7 +7,6 @@ is said to exist may not with whole ones, and costs are estimates.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 from planner.errors import SolverError
@@ -25,20 +24,9 @@ from planner.roadmap.tree import line_of
 FEW_ORDERS = 150
 
 
-@dataclass(frozen=True)
-class Delay:
-    """An order put off.
-
-    Parameters
-    ----------
-    usd_per_month
-        What the roadmap costs more with it a period later, for each month; None if there is none.
-    periods
-        Most periods by which it can be put off; None if there is a roadmap without it.
-    """
-
-    usd_per_month: float | None
-    periods: int | None
+#: What a roadmap costs more with an order a period later, for each month, USD, None if there is
+#: none; and most periods by which it can be put off, None if there is a roadmap without it.
+Delay = tuple[float | None, int | None]
 
 
 def with_delays(
@@ -86,10 +74,9 @@ def with_delays(
 def _stated(
     record: OrderRecord, found: Delay, months: int, priced: Literal["priced", "estimated"]
 ) -> OrderRecord:
-    latest = None
-    if found.periods is not None:
-        latest = month_text(month_number(record.order_by) + found.periods * months)
-    usd = found.usd_per_month
+    (usd, periods), latest = found, None
+    if periods is not None:
+        latest = month_text(month_number(record.order_by) + periods * months)
     return record.model_copy(
         update={
             "latest_order_by": latest,
@@ -139,19 +126,19 @@ def delay_of(result: RoadmapResult, key: OrderKey, before: float, deadline: Dead
     arrival = made.nodes[key.node].node.period + made.items[key.kind, key.asset].lead_periods
     cost = _cost_without(result, key, 1, deadline)
     if cost is None:
-        return Delay(None, 0)
+        return None, 0
     usd = max(0.0, cost - before) / made.horizon.months
     # After as many periods as are left it would come into service after the end: never.
     low, high = 1, made.horizon.periods - arrival + 1
     if _cost_without(result, key, high, deadline) is not None:
-        return Delay(usd, None)
+        return usd, None
     while high - low > 1:
         middle = (low + high) // 2
         if _cost_without(result, key, middle, deadline) is None:
             high = middle
         else:
             low = middle
-    return Delay(usd, low)
+    return usd, low
 
 
 def _cost_without(

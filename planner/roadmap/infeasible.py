@@ -9,7 +9,7 @@ from planner.amounts import counted, money, percent
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.horizon import Construction, Course, DemandGrowth, Horizon, month_text
-from planner.optimization.solution.deadline import Deadline
+from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution
 from planner.roadmap.planning import RoadmapResult, planned
@@ -103,7 +103,7 @@ def why_none(model: Model, result: RoadmapResult, settings: SolverSettings) -> N
             if solution.status == "infeasible":
                 first, failures = period, solution.conflict
                 break
-    except SolverError:
+    except (OutOfTime, SolverError):
         return NoRoadmap(first, month_text(horizon.month_of(first)), failures, (), complete=False)
     until = horizon.replace(periods=first)
     helps: list[Help] = []
@@ -111,7 +111,7 @@ def why_none(model: Model, result: RoadmapResult, settings: SolverSettings) -> N
     try:
         for found in _helps(model, until, solved):
             helps.append(found)
-    except SolverError:
+    except (OutOfTime, SolverError):
         complete = False
     ranked = tuple(sorted(helps, key=lambda one: one.npv_usd))
     return NoRoadmap(first, month_text(horizon.month_of(first)), failures, ranked, complete)

@@ -8,8 +8,11 @@ from pydantic import Field
 
 from planner.json_text import json_text
 from planner.plan.records import ModelReference, Plan, Record, SolverRecord, Stopped
-from planner.roadmap.cash import Category
 from planner.roadmap.items import Kind
+
+Category = Literal[
+    "capital", "resale", "upkeep", "retainers", "energy", "transport", "recourse", "turned away"
+]
 
 
 class PathRecord(Record):
@@ -178,7 +181,8 @@ class CashFlowRecord(Record):
     Parameters
     ----------
     month
-        Months after the start of the horizon.
+        Month of the horizon at whose start it is paid, from 0. Running costs of a period are paid
+        at its end, as much as yearly payments at the ends of years are worth then.
     """
 
     node: str

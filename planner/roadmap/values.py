@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.horizon import Course, DemandGrowth, Horizon
@@ -20,21 +20,10 @@ from planner.roadmap.programme import OrderKey, build_roadmap, fix_orders
 from planner.roadmap.records import ValueOfPaths
 from planner.roadmap.tree import branch_of, demand_factor, node_name
 
-
-@dataclass(frozen=True)
-class _Line:
-    """A roadmap without paths: which node of the tree each of its periods is like."""
-
-    model: Model
-    like: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class _SolvedLine:
-    """Cost of a roadmap without paths, and its orders."""
-
-    usd: float
-    orders: Mapping[OrderKey, float]
+#: A model without paths, and which node of the tree each of its periods is like.
+_Line = tuple[Model, Mapping[str, str]]
+#: Cost of its roadmap, and its orders.
+_SolvedLine = tuple[float, Mapping[OrderKey, float]]
 
 
 def value_of_paths(result: RoadmapResult, deadline: Deadline) -> ValueOfPaths:
@@ -54,7 +43,7 @@ def value_of_paths(result: RoadmapResult, deadline: Deadline) -> ValueOfPaths:
         solved = _solved_line(result, _line(made.model, horizon, {name: 1.0}), deadline)
         if solved is None:
             return ValueOfPaths(stochastic_solution_usd=None, perfect_information_usd=None)
-        known += path.probability * solved.usd
+        known += path.probability * solved[0]
     chances = {name: path.probability for name, path in horizon.paths.items()}
     mean = _solved_line(result, _line(made.model, horizon, chances), deadline)
     fixed = None if mean is None else _with_orders_of(result, mean, deadline)
@@ -90,27 +79,25 @@ def _line(model: Model, horizon: Horizon, chances: Mapping[str, float]) -> _Line
         node_name(period, ""): node_name(period, branch_of(horizon, likeliest, period))
         for period in periods
     }
-    return _Line(model.replace(horizon=horizon.replace(growth=growth, paths={})), like)
+    return model.replace(horizon=horizon.replace(growth=growth, paths={})), like
 
 
 def _solved_line(result: RoadmapResult, line: _Line, deadline: Deadline) -> _SolvedLine | None:
     """Orders and cost of one course of demand; None where there is no roadmap."""
-    tree = result.roadmap.nodes
-    asked = {name: result.parts.asked[other] for name, other in line.like.items()}
-    made = build_roadmap(line.model, lambda _: (), {name: d.waived for name, d in asked.items()})
+    tree, (model, like) = result.roadmap.nodes, line
+    asked = {name: result.parts.asked[other] for name, other in like.items()}
+    made = build_roadmap(model, lambda _: (), {name: d.waived for name, d in asked.items()})
     for name, each in made.nodes.items():
-        there, learned = asked[name], tree[line.like[name]].data.learned
+        there, learned = asked[name], tree[like[name]].data.learned
         data = replace(each.data, scenarios=there.scenarios, waived=there.waived)
         each.data = loosened(data)
         simulated_cuts(replace(each.programme, data=data.with_learned(learned)))
-    decided = {
-        key: result.decided.get(key._replace(node=line.like[key.node]), 0) for key in made.orders
-    }
+    decided = {key: result.decided.get(key._replace(node=like[key.node]), 0) for key in made.orders}
     fix_orders(made, decided, result.decided_periods)
     parts = RoadmapParts(made.base.data, deadline.settings(), roadmap=made)
     parts.left_out = frozenset(
         joined(name, full.partition("/")[2])
-        for name, other in line.like.items()
+        for name, other in like.items()
         for full in result.parts.left_out
         if node_of(full) == other
     )
@@ -118,7 +105,7 @@ def _solved_line(result: RoadmapResult, line: _Line, deadline: Deadline) -> _Sol
     if solved is None:
         return None
     cost, values = solved
-    return _SolvedLine(cost, {key: values[x.name] for key, x in made.orders.items()})
+    return cost, {key: values[x.name] for key, x in made.orders.items()}
 
 
 def _solved(
@@ -138,7 +125,7 @@ def _with_orders_of(result: RoadmapResult, mean: _SolvedLine, deadline: Deadline
     made = result.roadmap
     shared = {key: x for key, x in made.orders.items() if not made.nodes[key.node].node.branch}
     large = is_large(result)
-    counts = {x: mean.orders.get(key, 0.0) for key, x in shared.items()}
+    counts = {x: mean[1].get(key, 0.0) for key, x in shared.items()}
     whole = {x: count if large else float(round(count)) for x, count in counts.items()}
     with limited({x: (count, count) for x, count in whole.items()}):
         solved = _solved(result.parts.beside(), deadline.settings(), large)

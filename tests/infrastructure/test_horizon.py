@@ -27,6 +27,7 @@ horizon:
   start: 2026-01
   period: half-year
   periods: 4
+  growth: {demand: {per_year: -1.2}}
   paths:
     low: {probability: 0.5, growth: {demand: {per_year: 0.1, by_period: [1.0, 1.1]}}}
     high: {probability: 0.6, from_period: 2, follows: low}
@@ -51,6 +52,7 @@ def test_all_that_cannot_be_is_said_at_once(tmp_path):
     for text in (
         "probabilities add up to 1.7; expected 1",
         "has both a rate and a table",
+        "growth.demand.per_year: -1.2 is less than nothing left; expected at least -1",
         "period 2 is not after period 2, from which `low` itself differs",
         "period 7 is beyond the 4 of the horizon",
         "is circular: loop → loop",
@@ -69,7 +71,7 @@ def test_all_that_cannot_be_is_said_at_once(tmp_path):
     [
         ("start: 2026-13, periods: 2", "expected a month like 2026-01, not '2026-13'"),
         ("start: 2026-01, periods: 0", "greater than or equal to 1"),
-        ("start: 2026-01, periods: 2, growth: {demand: {per_year: -1.1}}", "equal to -1"),
+        ("start: 2026-01, periods: 2, growth: {demand: {per_year: -1.1}}", "at least -1"),
         ("start: 2026-01, periods: 2, growth: {zones: {moon: {}}}", "`moon` is not among zones"),
     ],
 )
