@@ -6,7 +6,6 @@ nothing else. Everything heavy is imported once one of them is given.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Generator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -96,9 +95,7 @@ def pytest_configure(config: pytest.Config) -> None:
     elif any(_given(config)):
         from planner.pytest_support.options import options_of
 
-        # What the terminal can show; standard output is not captured yet.
-        encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-        config.stash[_options_key] = options_of(config, encoding)
+        config.stash[_options_key] = options_of(config)
     if config.stash[_options_key] is not None:
         for name, meaning in MARKERS.items():
             config.addinivalue_line("markers", f"{name}: {meaning}")
@@ -125,7 +122,7 @@ def _tested(config: pytest.Config) -> tuple[Survivability, ...]:
         try:
             config.stash[_survivability_key] = survivability_of(asked)
         except InputError as error:
-            raise pytest.UsageError(refusal(error, asked)) from error
+            raise pytest.UsageError(refusal(error)) from error
     return config.stash[_survivability_key]
 
 

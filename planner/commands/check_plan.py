@@ -23,7 +23,7 @@ METRIC_HELP = """
 \b
 Metrics, with what may stand in brackets and examples of limits:
   capital [category]                    paid once: 900M, 1.2B
-  usd_per_year, cost [category]         all of a year: 90M
+  usd_per_year [category]               all of a year: 90M
   gap                                   optimality gap of the plan: 0.1%
   survives [class or scenario]          share of scenarios: 0.99, 99%
   scenarios [class]                     how many were judged: 30

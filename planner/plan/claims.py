@@ -24,8 +24,7 @@ from planner.scenarios.hours import failure_and_hour
 from planner.selection import Wanted, select
 
 #: Categories of cost that follow from the purchases alone.
-#: Plans made before servers, building and power were apart have them as `gpus`.
-OWNED = frozenset({"cooling", *PARTS, "gpus", "regions", "emergency", "measures"})
+OWNED = frozenset({"cooling", *PARTS, "regions", "emergency", "measures"})
 
 
 def exactly[T](value: T) -> T:
@@ -97,22 +96,15 @@ def different_owned(plan: Plan, model: Model) -> Iterator[str]:
 
 def different_costs(stated: Iterable[CostLine], due: Iterable[CostLine]) -> Iterator[str]:
     """Cost lines that differ by more than rounding to cents."""
-    before, after = _amounts(stated), _amounts(due)
+    before, after = (
+        {(line.category, line.asset): (line.capital_usd, line.usd_per_year) for line in lines}
+        for lines in (stated, due)
+    )
     for key in dict.fromkeys([*before, *after]):
         pairs = zip(before.get(key, (0.0, 0.0)), after.get(key, (0.0, 0.0)), strict=True)
         for what, (there, here) in zip(("capital", "a year"), pairs, strict=True):
             if abs(there - here) > 8 * HALF_A_CENT + SUMMED * abs(here):
                 yield f"cost: {' of '.join(key)} is {there:,.2f} USD {what}, and not {here:,.2f}"
-
-
-def _amounts(lines: Iterable[CostLine]) -> dict[tuple[str, str], tuple[float, float]]:
-    """Capital and yearly cost of each asset; servers, building and power of GPUs together."""
-    found: dict[tuple[str, str], tuple[float, float]] = {}
-    for line in lines:
-        key = ("gpus" if line.category in PARTS else line.category, line.asset)
-        capital, yearly = found.get(key, (0.0, 0.0))
-        found[key] = capital + line.capital_usd, yearly + line.usd_per_year
-    return found
 
 
 def _left_out(plan: Plan, model: Model, wanted: Wanted | None) -> Iterator[str]:

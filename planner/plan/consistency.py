@@ -135,6 +135,8 @@ def _verdicts(plan: Plan) -> Iterator[str]:
             stated = getattr(proof, field)
             yield f"verification.{field} is {stated}, of the scenarios listed it is {count}"
     for line in lines:
+        if line.survives != (line.status == "survives"):
+            yield f"scenarios: {line.name} {line.status}, and `survives` says otherwise"
         if not line.fails and line.first_breach is not None:
             yield f"scenarios: {line.name} {line.status} with a breach"
         amounts = (line.frequency_per_year, line.lost_requests, line.emergency_usd)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,14 @@ Kind = Literal["cooling", "gpus", "emergency", "measure", "region"]
 
 #: What is counted of each kind.
 NOUNS: dict[Kind, str] = {"cooling": "units", "gpus": "GPUs", "emergency": "instances"}
+#: How many of each kind a plan has in the end.
+COUNTS: Mapping[Kind, Callable[[Plan], dict[str, int]]] = {
+    "region": lambda plan: {line.region: 1 for line in plan.gpus if line.total},
+    "gpus": lambda plan: {line.cluster: line.total for line in plan.gpus},
+    "cooling": lambda plan: {f"{line.plant}/{line.unit}": line.total for line in plan.cooling},
+    "emergency": lambda plan: {line.offer: line.instances_reserved for line in plan.emergency},
+    "measure": lambda plan: {line.measure: int(line.bought) for line in plan.measures},
+}
 #: Two amounts that differ by less are the same to the cent, USD.
 HALF_A_CENT = 0.005
 
@@ -87,27 +95,18 @@ class PlanDifference:
 
     Parameters
     ----------
-    cooling, gpus, emergency, measures, regions
-        Decisions on which they differ.
+    changes
+        Decisions on which they differ: regions, GPUs, cooling, emergency capacity, measures.
     cost
         Lines of cost on which they differ.
     capital_usd, usd_per_year
         What the second plan costs more in all.
     """
 
-    cooling: tuple[DecisionChange, ...]
-    gpus: tuple[DecisionChange, ...]
-    emergency: tuple[DecisionChange, ...]
-    measures: tuple[DecisionChange, ...]
-    regions: tuple[DecisionChange, ...]
+    changes: tuple[DecisionChange, ...]
     cost: tuple[CostChange, ...]
     capital_usd: float
     usd_per_year: float
-
-    @property
-    def changes(self) -> tuple[DecisionChange, ...]:
-        """All decisions on which they differ."""
-        return (*self.regions, *self.gpus, *self.cooling, *self.emergency, *self.measures)
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -118,11 +117,7 @@ class PlanDifference:
 def difference(before: Plan, after: Plan) -> PlanDifference:
     """Compare two plans, also of models that are not the same; what one lacks counts as 0."""
     return PlanDifference(
-        cooling=_changes("cooling", _cooling(before), _cooling(after)),
-        gpus=_changes("gpus", _gpus(before), _gpus(after)),
-        emergency=_changes("emergency", _emergency(before), _emergency(after)),
-        measures=_changes("measure", _measures(before), _measures(after)),
-        regions=_changes("region", _regions(before), _regions(after)),
+        changes=tuple(_changes(before, after)),
         cost=_cost_changes(before, after),
         capital_usd=after.cost.capital_usd - before.cost.capital_usd,
         usd_per_year=after.cost.usd_per_year - before.cost.usd_per_year,
@@ -140,32 +135,13 @@ def by_category(before: Plan, after: Plan) -> tuple[CostChange, ...]:
     return tuple(CostChange(category, "", *sums) for category, sums in found.items())
 
 
-def _changes(
-    kind: Kind, before: Mapping[str, int], after: Mapping[str, int]
-) -> tuple[DecisionChange, ...]:
-    names = dict.fromkeys((*before, *after))
-    pairs = ((name, before.get(name, 0), after.get(name, 0)) for name in names)
-    return tuple(DecisionChange(kind, name, was, now) for name, was, now in pairs if was != now)
-
-
-def _cooling(plan: Plan) -> dict[str, int]:
-    return {f"{line.plant}/{line.unit}": line.total for line in plan.cooling}
-
-
-def _gpus(plan: Plan) -> dict[str, int]:
-    return {line.cluster: line.total for line in plan.gpus}
-
-
-def _emergency(plan: Plan) -> dict[str, int]:
-    return {line.offer: line.instances_reserved for line in plan.emergency}
-
-
-def _measures(plan: Plan) -> dict[str, int]:
-    return {line.measure: int(line.bought) for line in plan.measures}
-
-
-def _regions(plan: Plan) -> dict[str, int]:
-    return {line.region: 1 for line in plan.gpus if line.total}
+def _changes(before: Plan, after: Plan) -> Iterator[DecisionChange]:
+    for kind, counts in COUNTS.items():
+        was, now = counts(before), counts(after)
+        for name in dict.fromkeys((*was, *now)):
+            change = DecisionChange(kind, name, was.get(name, 0), now.get(name, 0))
+            if change.more:
+                yield change
 
 
 def _cost_changes(before: Plan, after: Plan) -> tuple[CostChange, ...]:

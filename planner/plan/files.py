@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,6 @@ from planner.infrastructure.source import (
 from planner.infrastructure.tables import guarded
 from planner.json_text import json_text
 from planner.plan.consistency import contradictions, refuse_changed, refuse_contradictions
-from planner.plan.earlier_versions import stating_its_round
 from planner.plan.records import CoolingLine, GpuLine, Plan, Record
 
 
@@ -82,11 +82,21 @@ def stated_plan(path: Path) -> Plan:
         message = f"is a roadmap; name the plan of one of its periods: {nodes}"
         raise InputError.single(str(path), message)
     try:
-        return located(stating_its_round(Plan.model_validate(data)), path.parent)
+        _refuse_earlier(data, str(path))
+        return located(Plan.model_validate(data), path.parent)
     except ValidationError as error:
         document = Document(data, {(): SourcePosition(str(path))})
         complain(document, error, Plan)
         raise InputError(document.problems) from error
+
+
+def _refuse_earlier(data: Any, shown: str) -> None:
+    """Refuse a plan of a version that wrote less into it than is checked today."""
+    versions = data.get("versions") if isinstance(data, dict) else None
+    made = str(versions.get("planner")) if isinstance(versions, dict) else ""
+    if re.match(r"0\.[0-5]\.", made):
+        message = f"was made by version {printable(made)}; plans of version 0.6 and later are read"
+        raise InputError.single(shown, f"{message}: make it again with `plan optimize`")
 
 
 def located(plan: Plan, folder: Path) -> Plan:

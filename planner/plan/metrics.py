@@ -55,7 +55,7 @@ def _by_category(field: str) -> Callable[[Plan], Values]:
         found = {"": getattr(plan.cost, field)}
         for line in plan.cost.items:
             found[line.category] = found.get(line.category, 0.0) + getattr(line, field)
-        # Servers, building and power together, as plans made before they were apart state them.
+        # Servers, building and power together.
         found.setdefault("gpus", sum(found.get(part, 0.0) for part in PARTS))
         # Categories that the plan spends nothing on.
         return dict.fromkeys(CATEGORIES, 0.0) | found
@@ -165,114 +165,89 @@ def _age_days(plan: Plan) -> Values:
 
 
 _ONE = "a class or scenario"
-METRICS: Mapping[str, Metric] = MappingProxyType(
-    {
-        metric.name: metric
-        for metric in (
-            Metric(
-                "capital",
-                "USD",
-                "paid once",
-                "a category",
-                _by_category("capital_usd"),
-            ),
-            Metric(
-                "usd_per_year",
-                "USD/year",
-                "annualised capex, opex and expected cost of failures",
-                "a category",
-                _by_category("usd_per_year"),
-            ),
-            Metric(
-                "cost",
-                "USD/year",
-                "the same as usd_per_year",
-                "a category",
-                _by_category("usd_per_year"),
-            ),
-            Metric(
-                "gap",
-                "share",
-                "optimality gap: how much cheaper a plan might still be",
-                "",
-                lambda plan: {"": plan.gap},
-            ),
-            Metric("survives", "share", "share of scenarios survived", _ONE, _survives),
-            Metric("scenarios", "count", "scenarios judged", "a class", _scenarios),
-            Metric("served", "share", "least served of a tier in any scenario", "a tier", _served),
-            Metric(
-                "recovery_minutes",
-                "minutes",
-                "longest until all is served again; never counts as infinite",
-                _ONE,
-                _largest(_recovery),
-            ),
-            Metric(
-                "peak_temperature_c",
-                "°C",
-                "hottest cluster in any scenario",
-                _ONE,
-                _largest(lambda line: line.peak_temperature_c),
-            ),
-            Metric(
-                "lost_requests",
-                "count",
-                "most requests lost in one scenario",
-                _ONE,
-                _largest(lambda line: line.lost_requests),
-            ),
-            Metric(
-                "lost_requests_per_year",
-                "count",
-                "expected in a year",
-                "",
-                _expected_lost,
-            ),
-            Metric(
-                "emergency_usd",
-                "USD",
-                "most emergency spend in one scenario",
-                _ONE,
-                _largest(lambda line: line.emergency_usd),
-            ),
-            Metric(
-                "gpus",
-                "count",
-                "GPUs in the end",
-                "a cluster or region",
-                lambda plan: _summed(((g.cluster, g.region), float(g.total)) for g in plan.gpus),
-            ),
-            Metric(
-                "cooling_mw",
-                "MW",
-                "all units at design ambient",
-                "a plant or region",
-                lambda plan: _summed(
-                    ((line.plant, line.region), line.total * line.derated_mw_each)
-                    for line in plan.cooling
-                ),
-            ),
-            Metric(
-                "emergency_gpus",
-                "count",
-                "GPUs reserved in the cloud",
-                "an offer or provider",
-                lambda plan: _summed(
-                    ((line.offer, line.provider), float(line.gpus_reserved))
-                    for line in plan.emergency
-                ),
-            ),
-            Metric(
-                "rounds",
-                "count",
-                "rounds of optimising and simulating",
-                "",
-                lambda plan: {"": float(len(plan.verification.rounds))},
-            ),
-            Metric("age_days", "days", "since the plan was made", "", _age_days),
-        )
-    }
+_METRICS = (
+    Metric("capital", "USD", "paid once", "a category", _by_category("capital_usd")),
+    Metric(
+        "usd_per_year",
+        "USD/year",
+        "annualised capex, opex and expected cost of failures",
+        "a category",
+        _by_category("usd_per_year"),
+    ),
+    Metric(
+        "gap",
+        "share",
+        "optimality gap: how much cheaper a plan might still be",
+        "",
+        lambda plan: {"": plan.gap},
+    ),
+    Metric("survives", "share", "share of scenarios survived", _ONE, _survives),
+    Metric("scenarios", "count", "scenarios judged", "a class", _scenarios),
+    Metric("served", "share", "least served of a tier in any scenario", "a tier", _served),
+    Metric(
+        "recovery_minutes",
+        "minutes",
+        "longest until all is served again; never counts as infinite",
+        _ONE,
+        _largest(_recovery),
+    ),
+    Metric(
+        "peak_temperature_c",
+        "°C",
+        "hottest cluster in any scenario",
+        _ONE,
+        _largest(lambda line: line.peak_temperature_c),
+    ),
+    Metric(
+        "lost_requests",
+        "count",
+        "most requests lost in one scenario",
+        _ONE,
+        _largest(lambda line: line.lost_requests),
+    ),
+    Metric("lost_requests_per_year", "count", "expected in a year", "", _expected_lost),
+    Metric(
+        "emergency_usd",
+        "USD",
+        "most emergency spend in one scenario",
+        _ONE,
+        _largest(lambda line: line.emergency_usd),
+    ),
+    Metric(
+        "gpus",
+        "count",
+        "GPUs in the end",
+        "a cluster or region",
+        lambda plan: _summed(((g.cluster, g.region), float(g.total)) for g in plan.gpus),
+    ),
+    Metric(
+        "cooling_mw",
+        "MW",
+        "all units at design ambient",
+        "a plant or region",
+        lambda plan: _summed(
+            ((line.plant, line.region), line.total * line.derated_mw_each) for line in plan.cooling
+        ),
+    ),
+    Metric(
+        "emergency_gpus",
+        "count",
+        "GPUs reserved in the cloud",
+        "an offer or provider",
+        lambda plan: _summed(
+            ((line.offer, line.provider), float(line.gpus_reserved)) for line in plan.emergency
+        ),
+    ),
+    Metric(
+        "rounds",
+        "count",
+        "rounds of optimising and simulating",
+        "",
+        lambda plan: {"": float(len(plan.verification.rounds))},
+    ),
+    Metric("age_days", "days", "since the plan was made", "", _age_days),
 )
+METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _METRICS})
 
 
 def shown_value(value: float | None, unit: Unit, digits: int = 4) -> str:

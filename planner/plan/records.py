@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import HourChoice, Severity
@@ -147,8 +147,8 @@ class Cost(Record):
     capital_usd, usd_per_year, items
         Capital of purchases, and what a year costs with them.
     existing_usd_per_year, existing
-        What a year costs with what exists alone: upkeep, retainers, energy, transport; None in
-        plans of earlier versions. What failures cost is in the plan only.
+        What a year costs with what exists alone: upkeep, retainers, energy, transport; None where
+        that is not worked out. What failures cost is in the plan only.
     existing_unserved_share
         Share of a week's demand for which what exists has no room without any failure.
     routing_usd_per_year
@@ -190,16 +190,6 @@ class ScenarioLine(Record):
     emergency_usd: float
     served: dict[str, float]
     served_by_zone: dict[str, dict[str, float]] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_earlier_files(cls, data: Any) -> Any:
-        """Files of earlier versions judged everything, and say no more than whether it survives."""
-        if isinstance(data, dict) and "survives" in data:
-            unjudged = str(data.get("status", "")).startswith("not ") and not data["survives"]
-            status = "survives" if data["survives"] else "fails"
-            return data if unjudged else {**data, "status": status}
-        return data
 
     @property
     def fails(self) -> bool:
@@ -433,16 +423,6 @@ class Plan(Record):
         """Proven lower bound on the cost of every plan, as far as the stated digits tell."""
         cost = self.objective_usd_per_year
         return cost - (self.gap + GAP_DIGIT / 2) * abs(cost) - CENT / 2
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_earlier_files(cls, data: Any) -> Any:
-        """Files of earlier versions judged every scenario."""
-        proof = data.get("verification") if isinstance(data, dict) else None
-        if isinstance(proof, dict) and "judged" not in proof:
-            count = len(data.get("scenarios") or ())
-            return {**data, "verification": {**proof, "judged": count}}
-        return data
 
     def fleet(self, model: Model) -> Fleet:
         """Capacities that the plan leads to."""

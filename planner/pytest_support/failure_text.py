@@ -17,7 +17,7 @@ from planner.simulation.story import describe
 from planner.simulation.verdict import Breach, Verdict
 
 Floats = npt.NDArray[np.float64]
-BARS, PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.:-=+*#"
+BARS = "▁▂▃▄▅▆▇█"
 #: Characters of a sparkline at most and at least, and the width that text is folded to.
 WIDTH, LEAST_WIDTH, TEXT_WIDTH = 48, 20, 78
 #: Characters around a sparkline beside its label.
@@ -37,7 +37,6 @@ CAUSES = {
     "services": "services reject requests",
     "scarcity": "too little capacity is left",
 }
-PLAIN = str.maketrans({"°": "", "×": "x", "…": "...", "’": "'", "–": "-", "→": "->", "≥": ">="})
 
 
 def happening(scenario: Scenario) -> str:
@@ -81,30 +80,22 @@ def headline(scenario: Scenario, verdict: Verdict) -> str:
     return f"{happening(scenario)}: {breach_text(breach)}"
 
 
-def tell(scenario: Scenario, outcome: ScenarioResult, subject: str, plain: bool) -> str:
+def tell(scenario: Scenario, outcome: ScenarioResult, subject: str) -> str:
     """Text of a failed scenario: headline, sparklines, breaches, story.
 
     Parameters
     ----------
     subject
         What was simulated: model and plan.
-    plain
-        Whether to write it in ASCII.
     """
     verdict = outcome.verdict
     frequency = f"{scenario.frequency_per_year:.3g} per year"
     lines = [*_folded(headline(scenario, verdict), "", "  "), ""]
     lines += _folded(f"{scenario.name} ({scenario.severity}, {frequency}), {subject}", "  ")
-    lines += ["", *_curves(outcome, plain)]
+    lines += ["", *_curves(outcome)]
     lines += ["", "  What falls short", *_breaches(outcome)]
     lines += ["", "  What happened", *_story(verdict)]
-    text = "\n".join(line.rstrip() for line in lines)
-    return as_plain(text) if plain else text
-
-
-def as_plain(text: str) -> str:
-    """A text in ASCII."""
-    return text.translate(PLAIN).encode("ascii", "replace").decode()
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _folded(text: str, indent: str, hanging: str = "") -> list[str]:
@@ -117,15 +108,15 @@ def _folded(text: str, indent: str, hanging: str = "") -> list[str]:
     )
 
 
-def sparkline(values: Floats, bottom: float, top: float, bars: str = BARS) -> str:
+def sparkline(values: Floats, bottom: float, top: float) -> str:
     """Values as bars; the highest bar is for the top alone.
 
     >>> sparkline(np.array([0.0, 0.5, 0.99, 1.0]), 0.0, 1.0)
     '▁▄▇█'
     """
     share = (values - bottom) / (top - bottom)
-    steps = np.floor(np.clip(share, 0.0, 1.0) * (len(bars) - 1) + 1e-9).astype(int)
-    return "".join(bars[step] for step in steps.tolist())
+    steps = np.floor(np.clip(share, 0.0, 1.0) * (len(BARS) - 1) + 1e-9).astype(int)
+    return "".join(BARS[step] for step in steps.tolist())
 
 
 def _in_parts(values: npt.NDArray[Any], characters: int) -> list[npt.NDArray[Any]]:
@@ -133,9 +124,8 @@ def _in_parts(values: npt.NDArray[Any], characters: int) -> list[npt.NDArray[Any
     return np.array_split(values, min(characters, len(values)))
 
 
-def _curves(outcome: ScenarioResult, plain: bool) -> Iterator[str]:
+def _curves(outcome: ScenarioResult) -> Iterator[str]:
     """Served fraction of each tier that falls short, with marks below, and temperatures."""
-    bars = PLAIN_BARS if plain else BARS
     tiers = [breach.subject for breach in outcome.verdict.breaches if breach.kind == "served"]
     total = len(next(iter(outcome.served.values())))
     required = {tier: outcome.required[tier] for tier in tiers}
@@ -149,12 +139,12 @@ def _curves(outcome: ScenarioResult, plain: bool) -> Iterator[str]:
         least = np.array([part.min() for part in _in_parts(values, length)])
         short = required[tier][:minutes] - values > TOLERANCE
         marks = "".join("^" if part.any() else " " for part in _in_parts(short, length))
-        yield f"  {label:<{wide}}  {sparkline(least, bottom, 1.0, bars)}  {bottom:g} to 1"
+        yield f"  {label:<{wide}}  {sparkline(least, bottom, 1.0)}  {bottom:g} to 1"
         yield f"  {'':<{wide}}  {marks}"
     for cluster, timeline in outcome.temperature_c.items():
         peaks = np.array([part.max() for part in _in_parts(timeline[:minutes], length)])
         low, high = float(timeline.min()), float(timeline.max())
-        shown = sparkline(peaks, low, max(high, low + 1.0), bars)
+        shown = sparkline(peaks, low, max(high, low + 1.0))
         yield f"  {cluster:<{wide}}  {shown}  {low:.0f} to {high:.0f} °C"
     if tiers or outcome.temperature_c:
         end = f"{minutes - 1} min"

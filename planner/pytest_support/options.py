@@ -14,8 +14,6 @@ from planner.errors import InputError, Problem
 #: First part of the node ids of scenarios.
 ROOT = "plan"
 MODEL_OPTION, PLAN_OPTION, SETS_OPTION = "--plan-model", "--plan", "--plan-scenarios"
-#: A character of each kind that the text of a failure uses.
-SHOWN = "▁█°×…’ü"
 _NODE_ID = re.compile(rf"(?:.*[/\\])?{ROOT}::(?P<rest>.+)", re.DOTALL)
 
 
@@ -37,8 +35,6 @@ class TestOptions:
         Whether scenarios are collected as tests.
     eager
         Whether to load everything at once instead of when a fixture first needs it.
-    plain
-        Whether failures are written in ASCII.
     workers
         Processes that share the tests.
     """
@@ -49,7 +45,6 @@ class TestOptions:
     named: tuple[str, ...]
     collects: bool
     eager: bool
-    plain: bool
     workers: int = 1
 
     def record(self) -> dict[str, Any]:
@@ -63,7 +58,7 @@ class TestOptions:
         return cls(**{**record, "sets": sets, "named": named, "workers": workers})
 
 
-def options_of(config: pytest.Config, encoding: str) -> TestOptions:
+def options_of(config: pytest.Config) -> TestOptions:
     """Options of a run, from the command line and the ini file."""
     model, plan = config.getoption("planner_model"), config.getoption("planner_plan")
     for option, value in (("--plan-model", model), ("--plan", plan)):
@@ -84,7 +79,6 @@ def options_of(config: pytest.Config, encoding: str) -> TestOptions:
         named=named,
         collects=collects,
         eager=collects or on_command_line,
-        plain=not _can_show(encoding),
     )
 
 
@@ -133,20 +127,11 @@ def _found(config: pytest.Config, option: str | None, ini: str) -> str | None:
     return given
 
 
-def _can_show(encoding: str) -> bool:
-    try:
-        SHOWN.encode(encoding)
-    except (UnicodeError, LookupError):
-        return False
-    return True
-
-
-def refusal(error: InputError, asked: TestOptions) -> str:
+def refusal(error: InputError) -> str:
     """All problems of the options as one text for the command line."""
     count = len(error.problems)
     lines = [f"{count} problem{'s' if count > 1 else ''} with the options of the planner:"]
-    text = "\n".join([*lines, *(f"  {_shortened(problem)}" for problem in error.problems)])
-    return text.encode("ascii", "replace").decode() if asked.plain else text
+    return "\n".join([*lines, *(f"  {_shortened(problem)}" for problem in error.problems)])
 
 
 def _shortened(problem: Problem) -> Problem:

@@ -13,7 +13,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.infrastructure.source import nearest, printable
-from planner.pytest_support.failure_text import as_plain, fractions, happening, headline, tell
+from planner.pytest_support.failure_text import fractions, happening, headline, tell
 from planner.pytest_support.options import MODEL_OPTION, PLAN_OPTION, ROOT, SETS_OPTION, TestOptions
 from planner.pytest_support.verdicts import Floats, Judge
 from planner.scenarios.hours import failure_and_hour, matches
@@ -38,13 +38,16 @@ MOST_TOLD = 10
 
 @dataclass(frozen=True)
 class _Subject:
-    """Everything that is loaded."""
+    """A model, with a plan if one is asked for, and the node of a roadmap that it is of."""
 
     loaded: LoadedModel
-    opened: Reopened | None
-    selection: Selection
+    opened: Reopened | None = None
     node: str = ""
     bridged: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        return f"{self.loaded.model.name}@{self.node}" if self.node else self.loaded.model.name
 
 
 class Survivability:
@@ -68,15 +71,20 @@ class Survivability:
         Scenarios that are tests of this run.
     """
 
-    def __init__(self, subject: _Subject, asked: TestOptions, beside: Collection[str] = ()) -> None:
-        opened, self.model = subject.opened, subject.loaded.model
-        self.name = _name(self.model.name, subject.node)
+    def __init__(
+        self,
+        subject: _Subject,
+        selection: Selection,
+        asked: TestOptions,
+        beside: Collection[str] = (),
+    ) -> None:
+        opened, self.model, self.name = subject.opened, subject.loaded.model, subject.name
         self.bridged = subject.bridged
         self.plan: Plan | None = None if opened is None else opened.plan
         self.file = subject.loaded.file or Path(subject.loaded.name)
-        self._subject, self._asked = subject, asked
+        self._subject, self._selection, self._asked = subject, selection, asked
         fleet = Fleet.existing(self.model) if opened is None else opened.fleet
-        found = subject.selection.scenarios
+        found = selection.scenarios
         self._scenarios = {scenario.name: scenario for scenario in found}
         self.scenarios = tuple(self._scenarios)
         self.collected = _named(self.name, found, asked.named, beside)
@@ -156,13 +164,12 @@ class Survivability:
         """What happens in a scenario: curves, what falls short, and the story."""
         __tracebackhide__ = True
         name = self._known(scenario)
-        found, outcome = self._scenarios[name], self._judge.outcome(name)
-        return tell(found, outcome, self._what(), self._asked.plain)
+        return tell(self._scenarios[name], self._judge.outcome(name), self._what())
 
     def headline(self, scenario: str) -> str:
         """What falls short first in a scenario, as one line."""
         name = self._known(scenario)
-        return self._shown(headline(self._scenarios[name], self.verdict(name)))
+        return headline(self._scenarios[name], self.verdict(name))
 
     def assert_survives(self, *patterns: str) -> None:
         """Fail unless the scenarios that match a pattern are survived; none given means all.
@@ -221,7 +228,7 @@ class Survivability:
             if value < at_least - TOLERANCE:
                 shown, needed = fractions(value, at_least)
                 text = f"{in_words(tier)} served {shown} at minute {minute}, needs {needed}"
-                raise AssertionError(self._shown(f"{self._happening(scenario)}: {text}"))
+                raise AssertionError(f"{happening(self._scenarios[scenario])}: {text}")
 
     def assert_recovers(self, scenario: str, within_minutes: float) -> None:
         """Fail unless all demand is served again, for good, within some minutes.
@@ -238,7 +245,7 @@ class Survivability:
                 continue
             when = "is never" if recovery is None else f"is only from minute {recovery:.0f} on"
             served = f"all demand {when} served again, needed by minute {within_minutes:g}"
-            raise AssertionError(self._shown(f"{self._happening(name)}: {served}"))
+            raise AssertionError(f"{happening(self._scenarios[name])}: {served}")
 
     def expect(self, names: Iterable[str]) -> None:
         """Say which verdicts will be wanted, in which order."""
@@ -246,12 +253,11 @@ class Survivability:
 
     def header(self) -> list[str]:
         """What is tested, for the head of the report."""
-        first, *more = self._subject.selection.lines()
+        first, *more = self._selection.lines()
         lines = [f"plan: {self._what()}: {first}", *(f"  {line}" for line in more)]
-        lines += [f"  warning: {line}" for line in self._subject.selection.warnings()]
+        lines += [f"  warning: {line}" for line in self._selection.warnings()]
         opened = self._subject.opened
-        lines += [] if opened is None else [f"  note: {note}" for note in opened.notes]
-        return [self._shown(line) for line in lines]
+        return lines + ([] if opened is None else [f"  note: {note}" for note in opened.notes])
 
     def properties(self, scenario: str) -> list[tuple[str, object]]:
         """Figures of a verdict, for JUnit XML."""
@@ -268,18 +274,12 @@ class Survivability:
         ]
 
     def _what(self) -> str:
-        name = _name(self._subject.loaded.name, self._subject.node)
+        name = self.name
         return f"{name} as it is" if self.plan is None else f"{name} with {self._plan_file()}"
 
     def _plan_file(self) -> str:
         path, here = Path(self._asked.plan or ""), Path.cwd()
         return str(path.relative_to(here) if path.is_relative_to(here) else path)
-
-    def _shown(self, text: str) -> str:
-        return as_plain(text) if self._asked.plain else text
-
-    def _happening(self, scenario: str) -> str:
-        return happening(self._scenarios[scenario])
 
     def _named_headline(self, scenario: str) -> str:
         line = self.headline(scenario)
@@ -316,10 +316,6 @@ class _Verdicts(dict[str, Verdict]):
 def _unknown(scenario: str, scenarios: tuple[str, ...]) -> str:
     what = f"no scenario is `{printable(scenario)}`"
     return f"{what}, of {len(scenarios)}{nearest(scenario, scenarios)}"
-
-
-def _name(model: str, node: str) -> str:
-    return f"{model}@{node}" if node else model
 
 
 def _named(
@@ -365,42 +361,27 @@ def survivability_of(asked: TestOptions) -> tuple[Survivability, ...]:
     wanted = _wanted(asked, problems)
     found = _opened(asked, problems)
     refuse(problems)
-    subjects = [_subject(opened, wanted) for opened in found]
-    names = [_name(subject.loaded.model.name, subject.node) for subject in subjects]
-    return tuple(Survivability(subject, asked, names) for subject in subjects)
+    names = [subject.name for subject in found]
+    return tuple(
+        Survivability(subject, _selection(subject, wanted), asked, names) for subject in found
+    )
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """A model, with a plan if one is asked for, and the node of a roadmap that it is of."""
-
-    loaded: LoadedModel
-    plan: Reopened | None = None
-    node: str = ""
-    bridged: frozenset[str] = frozenset()
-
-
-def _subject(opened: _Opened, wanted: Wanted | None) -> _Subject:
-    planned_for = None if opened.plan is None else opened.plan.wanted
-    selection = _selection(opened.loaded, wanted or planned_for)
-    return _Subject(opened.loaded, opened.plan, selection, opened.node, opened.bridged)
-
-
-def _opened(asked: TestOptions, problems: list[Problem]) -> list[_Opened]:
+def _opened(asked: TestOptions, problems: list[Problem]) -> list[_Subject]:
     """What is to be tested; problems say where something is wrong with it."""
     if asked.model is None and asked.plan is None:
         problems.append(Problem(SETS_OPTION, 0, 0, "", f"needs {MODEL_OPTION} or {PLAN_OPTION}"))
         return []
     try:
         if asked.plan is None:
-            return [_Opened(load_model(asked.model or ""))]
+            return [_Subject(load_model(asked.model or ""))]
         return list(_plans(asked.plan, asked.model))
     except InputError as error:
         problems += [_with_option(problem, asked) for problem in error.problems]
         return []
 
 
-def _plans(plan: str, model: str | None) -> Iterator[_Opened]:
+def _plans(plan: str, model: str | None) -> Iterator[_Subject]:
     """A plan with its model, or those of all nodes of a roadmap."""
     # What plans need takes a while to import.
     from planner.plan.reopening import reopen
@@ -409,12 +390,12 @@ def _plans(plan: str, model: str | None) -> Iterator[_Opened]:
     remedy = f"name its file: {MODEL_OPTION}"
     if not is_roadmap(Path(plan)):
         opened = reopen(plan, model, remedy=remedy, judged=True)
-        yield _Opened(opened.loaded, opened)
+        yield _Subject(opened.loaded, opened)
         return
     roadmap = parse_roadmap(Path(plan))
     for node in roadmap.nodes:
         opened = reopen(roadmap.plans[node.name], model, remedy=remedy, judged=True)
-        yield _Opened(opened.loaded, opened, node.name, frozenset(node.bridged))
+        yield _Subject(opened.loaded, opened, node.name, frozenset(node.bridged))
 
 
 def _with_option(problem: Problem, asked: TestOptions) -> Problem:
@@ -436,9 +417,10 @@ def _wanted(asked: TestOptions, problems: list[Problem]) -> Wanted | None:
     return Wanted(sets)
 
 
-def _selection(loaded: LoadedModel, wanted: Wanted | None) -> Selection:
+def _selection(subject: _Subject, wanted: Wanted | None) -> Selection:
+    loaded, opened = subject.loaded, subject.opened
     try:
-        selection = select(loaded.model, wanted)
+        selection = select(loaded.model, wanted or (opened and opened.wanted))
     except InputError as error:
         raise _ours(error) from error
     if not selection.scenarios:

@@ -19,10 +19,8 @@ from planner.simulation.verdict import Verdict, batch_size, judge_one
 from planner.simulation.world import World
 
 Floats = npt.NDArray[np.float64]
-#: Scenarios of the first batch; each further one is twice as large, up to the most.
-FIRST_BATCH, MOST_IN_BATCH = 16, 128
-#: Batches for each of several processes, so that little is simulated in two of them.
-BATCHES_OF_WORKER = 4
+#: Scenarios of a batch, and batches for each process, so that little is simulated in two of them.
+FEWEST_IN_BATCH, MOST_IN_BATCH, BATCHES_OF_WORKER = 16, 128, 4
 #: Digits of served fractions: fewer than rounding leaves wrong, more than anybody asks for.
 DIGITS = 9
 
@@ -65,7 +63,6 @@ class Judge:
         self._model, self._fleet, self._workers = model, fleet, workers
         self._scenarios = {scenario.name: scenario for scenario in scenarios}
         self._order: list[str] = []
-        self._size = FIRST_BATCH
         self._outcomes: dict[str, ScenarioResult] = {}
 
     def expect(self, names: Iterable[str]) -> None:
@@ -75,9 +72,7 @@ class Judge:
     def outcome(self, name: str) -> ScenarioResult:
         """What comes of a scenario; those expected next are simulated along with it."""
         if name not in self._outcomes:
-            self._simulate(
-                [name, *(companion for companion in self._companions(name) if companion != name)]
-            )
+            self._simulate(self._companions(name))
         return self._outcomes[name]
 
     def outcomes(self, names: Iterable[str] | None = None) -> dict[str, ScenarioResult]:
@@ -87,20 +82,15 @@ class Judge:
         return {name: self._outcomes[name] for name in wanted}
 
     def _companions(self, name: str) -> list[str]:
-        """Scenarios worth simulating at once with one: a batch costs little more than its first."""
+        """One with others worth simulating at once: a batch costs little more than its first."""
         if name not in self._order:
-            return []
+            return [name]
         index = self._order.index(name)
-        if self._workers > 1:
-            # Blocks that begin in the same places in every process.
-            parts = self._workers * BATCHES_OF_WORKER
-            size = min(max(len(self._order) // parts, FIRST_BATCH), MOST_IN_BATCH)
-            block = self._order[index - index % size :][:size]
-            return [scenario for scenario in block if scenario not in self._outcomes]
-        waiting = [scenario for scenario in self._order[index:] if scenario not in self._outcomes]
-        ahead = waiting[: self._size]
-        self._size = min(2 * self._size, MOST_IN_BATCH)
-        return ahead
+        # Blocks that begin in the same places in every process.
+        parts = self._workers * BATCHES_OF_WORKER
+        size = min(max(len(self._order) // parts, FEWEST_IN_BATCH), MOST_IN_BATCH)
+        block = self._order[index - index % size :][:size]
+        return [scenario for scenario in block if scenario not in self._outcomes]
 
     def _simulate(self, names: list[str]) -> None:
         if not names:

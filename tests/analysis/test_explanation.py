@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -33,8 +32,7 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.infeasibility.shortfalls import ShortfallProgramme
 from planner.optimization.solution.decisions import Decision, counts, counts_of, variables
 from planner.optimization.solution.solving import solve
-from planner.plan.earlier_versions import stating_its_round
-from planner.plan.records import Plan, RoundRecord
+from planner.plan.records import Plan
 from planner.scenarios.generators import all_scenarios
 from planner.verification import optimize_and_verify
 
@@ -375,28 +373,6 @@ def test_a_difference_is_certain_where_its_bounds_have_one_sign() -> None:
     assert Difference(10.0, 5.0, 20.0).certain
     removal = Removal(("s",), Difference(10.0, 5.0, 20.0), 8.0, {})
     assert removal.forces == Difference(2.0, -3.0, 12.0)
-
-
-def test_margins_of_earlier_versions_are_left_out(tiny_planned: Plan) -> None:
-    """They asked for more than the simulation does; purchases and verdicts are the same."""
-    data = json.loads(tiny_planned.to_json())
-    without = Plan.model_validate(data)
-    data["verification"]["rounds"][0]["margins"] = [{"scenario": "surge", "demand": 0.1}]
-    assert Plan.model_validate(data) == without
-
-
-def test_a_plan_states_its_round(tiny_planned: Plan) -> None:
-    """Without that it is the last round that no other exceeds in scenarios survived."""
-    rounds = tuple(
-        RoundRecord(round=number, objective_usd_per_year=7.0, failed=failed)
-        for number, failed in enumerate([("a", "b"), ("a",), ("b",), ("a", "b")], 1)
-    )
-    proof = tiny_planned.verification.model_copy(update={"rounds": rounds})
-    plan = tiny_planned.model_copy(update={"verification": proof, "round": None})
-    assert stating_its_round(plan).made_in == rounds[2]
-    assert stating_its_round(plan.model_copy(update={"round": 2})).made_in == rounds[1]
-    assert stating_its_round(plan.model_copy(update={"round": 9})).made_in == rounds[2]
-    assert tiny_planned.round == len(tiny_planned.verification.rounds)
 
 
 def test_what_was_learned_and_what_it_buys_is_listed(tmp_path: Path) -> None:

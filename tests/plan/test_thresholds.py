@@ -28,6 +28,7 @@ def scenario(name: str, severity: str = "single", **more: Any) -> dict[str, Any]
         "severity": severity,
         "frequency_per_year": 0.5,
         "survives": True,
+        "status": "survives",
         "first_breach": None,
         "recovery_minutes": 10.0,
         "lost_requests": 1000.0,
@@ -87,6 +88,7 @@ DATA: dict[str, Any] = {
             "region-west",
             "region",
             survives=False,
+            status="fails",
             recovery_minutes=None,
             emergency_usd=2e6,
             lost_requests=3e6,
@@ -96,6 +98,7 @@ DATA: dict[str, Any] = {
     ],
     "verification": {
         "survives": False,
+        "judged": 4,
         "rounds": [{"round": 1, "objective_usd_per_year": 90e6, "failed": ["region-west"]}],
     },
     "risk": {
@@ -123,8 +126,7 @@ def fails(text: str, plan: Plan = PLAN) -> bool:
         ("capital[gpus]", 800e6),
         ("capital[regions]", 0.0),
         ("usd_per_year", 90e6),
-        ("cost", 90e6),
-        ("cost[cooling]", 30e6),
+        ("usd_per_year[cooling]", 30e6),
         ("gap", 0.001),
         ("survives", 0.75),
         ("survives[region]", 0.5),
@@ -314,7 +316,7 @@ def test_all_wrong_rules_are_reported_at_once() -> None:
 
 
 def test_keys_missing_in_the_plan_are_reported() -> None:
-    rules = parse_rules(["gpus[wst] > 3", "served[busines] < 1", "cost[gpu] > 1", "gpus > 1"])
+    rules = parse_rules(["gpus[wst] > 3", "served[busines] < 1", "capital[gpu] > 1", "gpus > 1"])
     with pytest.raises(InputError) as caught:
         judge_rules(PLAN, rules)
     messages = [problem.message for problem in caught.value.problems]
