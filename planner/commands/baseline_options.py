@@ -17,19 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StartOptions:
-    """MODEL with its settings, and what the search starts from.
-
-    Parameters
-    ----------
-    model, overrides
-        Model file or shipped name, and the settings that change it.
-    earlier
-        Earlier plan; None without one.
-    fix
-        Parts of it, or of what exists, that are held.
-    keep_existing
-        Whether nothing is retired.
-    """
+    """MODEL with its settings, the earlier plan that the search starts from, and what is held."""
 
     model: str
     overrides: tuple[str, ...]

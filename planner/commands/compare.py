@@ -36,17 +36,7 @@ of their models.
 
 @dataclass(frozen=True)
 class SideOptions:
-    """What is compared.
-
-    Parameters
-    ----------
-    a, b
-        Plans or models.
-    models
-        Models of plans, where these have moved.
-    overrides
-        Settings of the model B.
-    """
+    """A, B, models of plans that have moved, and settings of the model B."""
 
     a: str
     b: str
@@ -56,13 +46,7 @@ class SideOptions:
 
 @dataclass(frozen=True)
 class EffectOptions:
-    """Whether and how to find what each differing value costs.
-
-    Parameters
-    ----------
-    solves, gap
-        Most groups of values, and the relative gap of each solve.
-    """
+    """Whether to find what each differing value costs, with how many solves at which gap."""
 
     explain: bool
     solves: int

@@ -45,19 +45,7 @@ AS_IT_WAS = "as it was"
 
 @dataclass(frozen=True)
 class ValuationOptions:
-    """What is valued.
-
-    Parameters
-    ----------
-    model, overrides
-        Model and settings that change it; None for the model of the plans.
-    plans
-        Plans and models as named on the command line.
-    flows
-        File of other cash flows that each plan brings.
-    replan
-        Whether to optimise again with every input low and high.
-    """
+    """What is valued; without a model that of the plans."""
 
     model: str | None
     overrides: tuple[str, ...]

@@ -36,15 +36,7 @@ POINTS = 4
 
 @dataclass(frozen=True)
 class AxisOptions:
-    """Which points the frontier has.
-
-    Parameters
-    ----------
-    points
-        Number of points; None for the usual number.
-    values
-        The points themselves; None for points at equal distances.
-    """
+    """How many points the frontier has, or which."""
 
     by: Axis
     points: int | None

@@ -30,15 +30,7 @@ INCIDENT_SCHEMA = "incident.schema.json"
 
 @dataclass(frozen=True)
 class SyntheticOptions:
-    """The synthetic model to make.
-
-    Parameters
-    ----------
-    regions, seed
-        Number of regions, and seed of the sizes; None where not given.
-    file
-        File to write; None for standard output.
-    """
+    """The synthetic model to make, and its file; None for standard output."""
 
     regions: int | None = None
     seed: int | None = None

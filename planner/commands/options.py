@@ -107,15 +107,7 @@ def setting_option(
 
 @dataclass(frozen=True)
 class ModelArgument:
-    """MODEL and the settings that change it.
-
-    Parameters
-    ----------
-    model
-        File or name of a shipped model.
-    overrides
-        Settings ``path=value``, in order.
-    """
+    """MODEL and the settings ``path=value`` that change it, in order."""
 
     model: str
     overrides: tuple[str, ...]
@@ -135,15 +127,7 @@ model_argument = bundle("model", ModelArgument, defaulted_model, setting_option(
 
 @dataclass(frozen=True)
 class Output:
-    """How results and progress are shown.
-
-    Parameters
-    ----------
-    as_json
-        Whether standard output is JSON.
-    progress
-        Progress on standard error.
-    """
+    """How results are shown, and progress on standard error."""
 
     as_json: bool
     progress: Progress

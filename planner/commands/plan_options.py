@@ -24,17 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlanArgument:
-    """PLAN, and what overrides the model that it was made for.
-
-    Parameters
-    ----------
-    plan_file
-        The plan.json or its folder.
-    model
-        Model file or shipped name; None for the model that the plan states.
-    overrides
-        Settings of the model beyond those that the plan was made with.
-    """
+    """PLAN, its model where that has moved, and settings beyond those it was made with."""
 
     plan_file: Path
     model: str | None
@@ -76,15 +66,7 @@ def plan_argument(
 
 @dataclass(frozen=True)
 class SubjectOptions:
-    """What to simulate or draw: what exists in a model, or what a plan leads to.
-
-    Parameters
-    ----------
-    model
-        Model file or shipped name; None for that of the plan, or the default model.
-    plan_file
-        The plan.json or its folder; None for what exists.
-    """
+    """What to simulate or draw: what exists in a model, or what a plan leads to."""
 
     model: str | None
     overrides: tuple[str, ...]

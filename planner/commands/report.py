@@ -38,15 +38,7 @@ FEWEST_SAMPLES = 10
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What goes into a report.
-
-    Parameters
-    ----------
-    samples, seed
-        Sampling of failures; 0 samples leave returns and risk out.
-    explained
-        Whether to solve for why each purchase is needed.
-    """
+    """What goes into a report; 0 samples leave returns and risk out."""
 
     samples: int
     seed: int

@@ -54,13 +54,7 @@ class SearchOptions:
 
 @dataclass(frozen=True)
 class CertificateOptions:
-    """Certificates: what to write, or what to simulate again.
-
-    Parameters
-    ----------
-    share
-        Share of the sets that do not fail to simulate again.
-    """
+    """Certificates: what to write, or what share of one to simulate again."""
 
     certificate: Path | None
     check: Path | None

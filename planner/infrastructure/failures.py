@@ -24,6 +24,7 @@ from planner.infrastructure.fields import (
     ReadOnlyDict,
     Share,
 )
+from planner.infrastructure.operations import ReactionTimes
 
 Severity = Literal["single", "double", "common", "region", "extreme"]
 #: Hours of the week at which a failure is planned for: those that matter, that of peak demand, all.
@@ -175,30 +176,9 @@ Event = Annotated[
 ]
 
 
-class OperationsOverride(Entity):
+class OperationsOverride(ReactionTimes):
     """Changes of a scenario to the reaction of operators and automation."""
 
-    detection_minutes: Minutes | None = None
-    """From the failure to the alert."""
-    escalation_minutes: Minutes | None = None
-    """From the alert to the operators who are allowed to act."""
-    response_minutes: Minutes | None = None
-    """From then to the first action."""
-    approval_minutes: Minutes | None = None
-    """From the first action to the order of emergency capacity."""
-    standby_start_minutes: Minutes | None = None
-    """From the first action to the start of standby cooling that operators start."""
-    switch_off_minutes: Minutes | None = None
-    """From the first action to switching off GPUs that cannot be cooled."""
-    shedding_minutes: Minutes | None = None
-    """From the first action to shedding by priority and moving work off hot clusters, where
-    operators do that."""
-    ventilation_minutes: Minutes | None = None
-    """From the first action to opened doors and emergency fans."""
-    restart_minutes: Minutes | None = None
-    """From the first action to the restart of clusters that are off and have cooled down."""
-    failover_minutes: Minutes | None = None
-    """From a change of capacity to the load balancers acting on it."""
     priority_shedding: Literal["automatic", "operator", "none"] | None = None
     """Whether scarce capacity goes to tiers by priority."""
     earliest_reroute_minutes: Minutes | None = None

@@ -19,8 +19,8 @@ from planner.infrastructure.fields import (
 )
 
 
-class Reaction(Entity):
-    """Reaction times with a measure, where they are shorter than without."""
+class ReactionTimes(Entity):
+    """Times of reaction that a measure or a scenario changes."""
 
     detection_minutes: Minutes | None = None
     """From the failure to the alert (thermal monitoring, earlier detection)."""
@@ -43,6 +43,10 @@ class Reaction(Entity):
     """From the first action to the restart of clusters that are off and have cooled down."""
     failover_minutes: Minutes | None = None
     """From a change of a cluster's capacity to the load balancers acting on it."""
+
+
+class Reaction(ReactionTimes):
+    """Reaction times with a measure, where they are shorter than without."""
 
 
 class RestorationPhase(Entity):

@@ -9,7 +9,7 @@ from typing import Any
 from planner.analysis.comparison import ComparedPlan, Comparison, ScenarioChange
 from planner.analysis.effects import Effects
 from planner.infrastructure.model_difference import ValueChange
-from planner.plan.difference import CostChange
+from planner.plan.difference import COUNTS, CostChange
 from planner.plan.records import ScenarioLine, counts
 from planner.reporting.comparison import (
     cost_table,
@@ -115,8 +115,12 @@ def comparison_data(comparison: Comparison, effects: Effects | None = None) -> d
         "same": comparison.same,
         "summary": headline(comparison),
         "bought": {
-            name: [asdict(change) | {"more": change.more} for change in getattr(purchases, name)]
-            for name in ("regions", "gpus", "cooling", "emergency", "measures")
+            {"region": "regions", "measure": "measures"}.get(kind, kind): [
+                asdict(change) | {"more": change.more}
+                for change in purchases.changes
+                if change.kind == kind
+            ]
+            for kind in COUNTS
         },
         "cost": {
             "capital_usd": round(purchases.capital_usd, 2),

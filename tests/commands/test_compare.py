@@ -392,7 +392,8 @@ def line(**more: Any) -> ScenarioLine:
         "emergency_usd": 0.0,
         "served": {"free": 1.0},
     }
-    return ScenarioLine.model_validate(usual | more)
+    status = "survives" if more.get("survives", True) else "fails"
+    return ScenarioLine.model_validate(usual | {"status": status} | more)
 
 
 @pytest.mark.parametrize(
