@@ -1,4 +1,4 @@
-"""Write real output into README, quick start and imports: ``python docs/readme.py``.
+"""Write real output into README, quick start and pages of imports: ``python docs/readme.py``.
 
 Blocks stand between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. Tests check that they say
 what a run says, but for seconds.
@@ -28,11 +28,12 @@ from planner.simulation.verdict import judge, surviving_share
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 QUICKSTART = Path(__file__).with_name("quickstart.md")
-IMPORTS = Path(__file__).with_name("imports.md")
+#: A page for each source of imports.
+IMPORTS = tuple(Path(__file__).parent.glob("imports-*.md"))
 EXPORT = README.parent / "tests" / "imports" / "netbox-4.7.zip"
-IMPORT = ("import", "netbox", "export")
-#: Export of each other source on the page, and the part of what is printed that is shown.
+#: Export of each source, and the part of what is printed that its page shows; all if empty.
 EXPORTS = {
+    "netbox": ("export", ""),
     "kubernetes": ("nodes-and-pods.json", "Suspect: "),
     "terraform": ("plan.json", "Left out: "),
     "prometheus": ("measured", "Inventory, "),
@@ -129,12 +130,12 @@ def filled_quickstart(text: str, folder: Path) -> str:
 
 
 def filled_imports(text: str, folder: Path) -> str:
-    """Text of the page of imports with its blocks run anew, on the exports of the tests."""
+    """Text of the page of a source with its block run anew, on the exports of the tests."""
     lay_out(folder)
-    blocks = {"import": run(*IMPORT, folder=folder)}
-    for name, (file, part) in EXPORTS.items():
-        blocks[name] = _part(run("import", name, file, folder=folder), part)
-    return _with_blocks(text, blocks)
+    (name,) = re.findall("<!-- begin (.*) -->", text)
+    file, part = EXPORTS[name]
+    printed = run("import", name, file, folder=folder)
+    return _with_blocks(text, {name: _part(printed, part) if part else printed})
 
 
 def lay_out(folder: Path) -> None:
@@ -180,10 +181,11 @@ def block(text: str, name: str) -> str:
 
 
 def main() -> None:
-    """Rewrite the README, the quick start and the page of imports, or only one of the latter."""
+    """Rewrite the README, the quick start and the pages of imports, or only some of them."""
     import tempfile
 
-    pages = {README: filled, QUICKSTART: filled_quickstart, IMPORTS: filled_imports}
+    pages = {README: filled, QUICKSTART: filled_quickstart}
+    pages |= dict.fromkeys(IMPORTS, filled_imports)
     if sys.argv[1:]:
         pages = {page: fill for page, fill in pages.items() if page.stem in sys.argv[1:]}
     for page, fill in pages.items():

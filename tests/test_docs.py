@@ -257,7 +257,7 @@ def try_yaml(block: Block, folder: Path) -> str:
 def test_every_block_of_a_page_works(page: Path, desk: Path) -> None:
     names: dict[str, Any] = {}
     problems: list[str] = []
-    if page.name == "imports.md":
+    if page.name.startswith("imports"):
         script("readme").lay_out(desk)
     if page.name in BEFORE:
         problems.append(try_command(["plan", *BEFORE[page.name]], desk))

@@ -67,6 +67,7 @@ def test_the_rule_of_thumb_of_the_small_model_is_that_of_a_run() -> None:
     assert printed in text.splitlines()
 
 
-def test_what_an_import_prints_is_that_of_a_run(tmp_path: Path) -> None:
-    text = (CHECKOUT / "docs" / "imports.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("source", ["netbox", "kubernetes", "terraform", "prometheus"])
+def test_what_an_import_prints_is_that_of_a_run(tmp_path: Path, source: str) -> None:
+    text = (CHECKOUT / "docs" / f"imports-{source}.md").read_text(encoding="utf-8")
     assert _script().filled_imports(text, tmp_path) == text

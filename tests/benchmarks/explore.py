@@ -45,10 +45,12 @@ def main() -> None:
             if answer is None or answer.settings != settings:
                 continue
             taken = f"{processor_seconds() - spent:.1f} ({time.monotonic() - began:.1f})"
-            first = first or taken
+            if not first:
+                first = taken
+                print(f"{move or 'the model':40} {first:>16}", end=" ", flush=True)
             if answer.final:
                 break
-        print(f"{move or 'the model':40} {first:>16} {taken:>16}", flush=True)
+        print(f"{taken:>16}", flush=True)
     print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
