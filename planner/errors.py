@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 EXIT_DONE = 0
@@ -85,6 +86,15 @@ class InputError(PlannerError):
     def single(cls, file: str, message: str, line: int = 0, column: int = 0) -> InputError:
         """Make the error of a single problem."""
         return cls([Problem(file, line, column, "", message)])
+
+
+@contextmanager
+def collected(problems: list[Problem]) -> Iterator[None]:
+    """Keep the problems of an input, so that those of others are found too."""
+    try:
+        yield
+    except InputError as error:
+        problems += error.problems
 
 
 def refuse(problems: Iterable[Problem]) -> None:

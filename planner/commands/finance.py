@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +27,7 @@ from planner.commands.options import (
 from planner.commands.parameter_types import SHARE
 from planner.commands.plan_options import say_notes
 from planner.commands.scenario_options import selection_options
-from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, InputError, Problem, refuse
+from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, InputError, Problem, collected, refuse
 
 if TYPE_CHECKING:
     from planner.finance.builds import Build
@@ -60,6 +59,35 @@ class FinanceFiles:
 
     workbook: Path | None
     tables: Path | None
+
+    def check(self) -> None:
+        """Check before long work that they can be written."""
+        from planner.files import check_folder
+        from planner.finance.workbook import check_workbook
+
+        if self.workbook is not None:
+            check_workbook(self.workbook)
+        if self.tables is not None:
+            check_folder(self.tables)
+
+    def write[Study](
+        self,
+        study: Study,
+        write_workbook: Callable[[Study, Path], object],
+        write_tables: Callable[[Study, Path], Sequence[Path]],
+        output: Output,
+    ) -> list[Problem]:
+        """Write them; problems of what cannot be written."""
+        problems: list[Problem] = []
+        if self.workbook is not None:
+            with collected(problems):
+                write_workbook(study, self.workbook)
+                output.say(f"wrote {self.workbook}")
+        if self.tables is not None:
+            with collected(problems):
+                written = write_tables(study, self.tables)
+                output.say(f"wrote {len(written)} tables to {self.tables}")
+        return problems
 
 
 def _sampling(samples: int, seed: int, alpha: float) -> Sampling:
@@ -156,28 +184,17 @@ def command(
 
     if any(is_roadmap(Path(reference)) for _, reference in map(_named, valuation.plans)):
         return _value_roadmaps(valuation, files, output)
-    from planner.files import check_folder
     from planner.finance.study import without_return
     from planner.finance.tables import write_tables
-    from planner.finance.workbook import check_workbook, write_workbook
+    from planner.finance.workbook import write_workbook
     from planner.reporting.finance import show_finance
 
-    if files.workbook is not None:
-        check_workbook(files.workbook)
-    if files.tables is not None:
-        check_folder(files.tables)
+    files.check()
     with output.progress.working():
         study, planless, notes = _study(Valuation(valuation, wanted, settings, output), sampling)
-    problems = without_return(study.valued)
     # Files first: whoever reads the tables may leave early. What cannot be written is told last.
-    if files.workbook is not None:
-        with collected(problems):
-            write_workbook(study, files.workbook)
-            output.say(f"wrote {files.workbook}")
-    if files.tables is not None:
-        with collected(problems):
-            written = write_tables(study, files.tables)
-            output.say(f"wrote {len(written)} tables to {files.tables}")
+    problems = files.write(study, write_workbook, write_tables, output)
+    problems += without_return(study.valued)
     show_finance(study, output.as_json, notes)
     refuse(problems)
     if files.workbook is None:
@@ -191,24 +208,15 @@ OF_ROADMAPS = frozenset({"plans", "flows", "workbook", "tables", "as_json", "qui
 
 def _value_roadmaps(valuation: ValuationOptions, files: FinanceFiles, output: Output) -> int:
     """Value roadmaps, which state their cash flows themselves."""
-    from planner.files import check_folder
-    from planner.finance.workbook import check_workbook
     from planner.finance.workbook.roadmap import write_roadmap_workbook
     from planner.reporting.roadmap_finance import show_roadmap_finance, write_roadmap_tables
 
     refuse_others(OF_ROADMAPS, "a roadmap, which states its cash flows itself")
-    if files.workbook is not None:
-        check_workbook(files.workbook)
-    if files.tables is not None:
-        check_folder(files.tables)
+    files.check()
     studies = _roadmaps(valuation)
-    if files.workbook is not None:
-        write_roadmap_workbook(studies, files.workbook)
-        output.say(f"wrote {files.workbook}")
-    if files.tables is not None:
-        written = write_roadmap_tables(studies, files.tables)
-        output.say(f"wrote {len(written)} tables to {files.tables}")
+    problems = files.write(studies, write_roadmap_workbook, write_roadmap_tables, output)
     show_roadmap_finance(studies, output.as_json)
+    refuse(problems)
     return EXIT_DONE
 
 
@@ -241,15 +249,6 @@ def _roadmaps(valuation: ValuationOptions) -> list[RoadmapFinance]:
             studies = [replace(study, other_usd=stated) for study in studies]
     refuse(problems)
     return studies
-
-
-@contextmanager
-def collected(problems: list[Problem]) -> Iterator[None]:
-    """Keep the problems of an input, so that those of others are found too."""
-    try:
-        yield
-    except InputError as error:
-        problems.extend(error.problems)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
-from planner.errors import InputError, Problem, refuse
+from planner.errors import InputError, Problem, collected, refuse
 from planner.files import read_bytes
 from planner.imports.inventory import Asked
 from planner.imports.live import Pages, live_lists
@@ -239,7 +239,7 @@ def read_export(asked: Asked) -> Export:
     lists = _from_folder(asked.path) if asked.path is not None else live_lists(asked)
     for name, kind in {**REQUIRED, **OPTIONAL}.items():
         records[name] = {}
-        try:
+        with collected(problems):
             pages = lists(name)
             if pages:
                 records[name] = _records(pages, kind, asked.names)
@@ -248,8 +248,6 @@ def read_export(asked: Asked) -> Export:
                 raise InputError.single(f"{asked.place}/{name}.json", message)
             else:
                 absent.append(name)
-        except InputError as error:
-            problems += error.problems
     refuse(problems)
     refuse(_dangling(asked.place, records, frozenset(absent)))
     return Export(records, tuple(absent))
@@ -272,11 +270,8 @@ def _records(pages: Pages, kind: type[Record], names: Mapping[str, str]) -> Mapp
     problems: list[Problem] = []
     expected = 0
     for place, content in pages:
-        try:
+        with collected(problems):
             page: Page[Any] = read_records(content(), place, Page[kind], names)  # type: ignore[valid-type]
-        except InputError as error:
-            problems += error.problems
-        else:
             expected = max(expected, page.count or 0)
             found |= {record.id: record for record in page.results}
     refuse(problems)

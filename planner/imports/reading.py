@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from planner.errors import InputError, Problem
+from planner.errors import InputError, Problem, collected, refuse
 from planner.files import read_bytes
 from planner.imports.inventory import shown
 
@@ -60,12 +60,9 @@ def read_files[T: BaseModel](path: Path, kind: type[T]) -> Iterator[tuple[str, T
     problems: list[Problem] = []
     found = []
     for file in files:
-        try:
+        with collected(problems):
             found.append((str(file), read_records(read_bytes(file, str(file)), str(file), kind)))
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(problems)
+    refuse(problems)
     yield from found
 
 

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from planner.errors import InputError, PlannerError, Problem, refuse
+from planner.errors import InputError, PlannerError, Problem, collected, refuse
 from planner.files import read_bytes
 from planner.imports.inventory import (
     Asked,
@@ -212,10 +212,8 @@ def read_tables(asked: Asked) -> Inventory:
             text = f"no table of a model has this name{nearest(title, layout())}"
             findings += [] if title == FIELDS else [Finding("left out", shown(title), text)]
             continue
-        try:
+        with collected(document.problems):
             _add(document, title, grid)
-        except InputError as error:
-            document.problems += error.problems
     refuse(document.problems)
     texts = {name: value for name, value in document.data.items() if name not in layout()}
     found = Inventory(

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from planner.errors import InputError, OutputError, Problem, refuse
 from planner.files import read_bytes, replace_files, write_folder
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.complaints import complain
+from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import plant_units, retirable_blocks, retirable_units
 from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.source import (
@@ -29,7 +30,7 @@ from planner.infrastructure.source import (
 from planner.infrastructure.tables import guarded
 from planner.json_text import json_text
 from planner.plan.consistency import contradictions, refuse_changed, refuse_contradictions
-from planner.plan.records import CoolingLine, GpuLine, Plan, Record
+from planner.plan.records import CoolingLine, EmergencyLine, GpuLine, Plan, Record
 
 
 def file_of(path: Path) -> Path:
@@ -175,74 +176,59 @@ def misfits(plan: Plan, loaded: LoadedModel) -> list[tuple[str, str]]:
         found.append(("model.name", f"{message}; give that model, or one that extends it"))
     if not plan.cooling and not plan.gpus and not plan.emergency:
         found.append(("plan", "is empty: it has neither cooling nor GPUs nor emergency capacity"))
-    for i, line in enumerate(plan.cooling):
-        where = f"cooling.{i}"
-        if line.plant not in model.plants:
-            hint = nearest(line.plant, model.plants)
-            found.append((f"{where}.plant", f"the model has no plant `{line.plant}`{hint}"))
-        elif line.unit not in plant_units(model, line.plant):
-            found.append((f"{where}.unit", f"`{line.plant}` cannot have `{line.unit}`"))
-        else:
-            existing = model.plants[line.plant].existing.get(line.unit, 0)
-            retirable = retirable_units(model, line.plant, line.unit)
-            found += _miscounted(where, line, existing, retirable)
-            found += _misplaced(where, line, model.plants[line.plant].region)
-    for i, gpus in enumerate(plan.gpus):
-        if gpus.cluster not in model.clusters:
-            hint = nearest(gpus.cluster, model.clusters)
-            message = f"the model has no cluster `{gpus.cluster}`{hint}"
-            found.append((f"gpus.{i}.cluster", message))
-        else:
-            entry = model.clusters[gpus.cluster]
-            retirable = retirable_blocks(model, gpus.cluster) * entry.block_gpus
-            found += _miscounted(f"gpus.{i}", gpus, entry.existing_gpus, retirable)
-            found += _misplaced(f"gpus.{i}", gpus, entry.region)
-            if gpus.total > entry.max_gpus:
-                message = f"{gpus.total} GPUs exceed max_gpus {entry.max_gpus}"
-                found.append((f"gpus.{i}.total", message))
-    for i, line_of in enumerate(plan.emergency):
-        if line_of.offer not in model.offers:
-            hint = nearest(line_of.offer, model.offers)
-            found.append(
-                (f"emergency.{i}.offer", f"the model has no offer `{line_of.offer}`{hint}")
-            )
-            continue
-        offer, where = model.offers[line_of.offer], f"emergency.{i}"
-        if line_of.instances_reserved < offer.existing_instances:
-            message = f"{line_of.instances_reserved} are fewer than the model's "
-            message += f"{offer.existing_instances} existing instances"
-            found.append((f"{where}.instances_reserved", message))
-        if line_of.gpus_reserved != line_of.instances_reserved * offer.gpus_per_instance:
-            message = f"{line_of.gpus_reserved} is not {line_of.instances_reserved} × "
-            message += f"{offer.gpus_per_instance} GPUs of an instance"
-            found.append((f"{where}.gpus_reserved", message))
-    for i, measure in enumerate(plan.measures):
-        if measure.measure not in model.measures:
-            hint = nearest(measure.measure, model.measures)
-            message = f"the model has no measure `{measure.measure}`{hint}"
-            found.append((f"measures.{i}.measure", message))
+    parts = (
+        ("cooling", "plant", model.plants),
+        ("gpus", "cluster", model.clusters),
+        ("emergency", "offer", model.offers),
+        ("measures", "measure", model.measures),
+    )
+    for part, kind, known in parts:
+        for number, line in enumerate(getattr(plan, part)):
+            name, where = getattr(line, kind), f"{part}.{number}"
+            if name in known:
+                found += [(f"{where}.{field}", text) for field, text in _wrong(model, line)]
+            else:
+                message = f"the model has no {kind} `{name}`{nearest(name, known)}"
+                found.append((f"{where}.{kind}", message))
     return found
 
 
-def _misplaced(where: str, line: CoolingLine | GpuLine, region: str) -> list[tuple[str, str]]:
-    if line.region == region:
-        return []
-    return [(f"{where}.region", f"`{line.region}` is not {region}, where the model has it")]
+def _wrong(model: Model, line: Record) -> Iterator[tuple[str, str]]:
+    """Fields of a line that are other than in the model, each with what is wrong."""
+    if isinstance(line, CoolingLine):
+        if line.unit not in plant_units(model, line.plant):
+            yield "unit", f"`{line.plant}` cannot have `{line.unit}`"
+            return
+        plant, retirable = model.plants[line.plant], retirable_units(model, line.plant, line.unit)
+        yield from _miscounted(line, plant.existing.get(line.unit, 0), retirable, plant.region)
+    elif isinstance(line, GpuLine):
+        entry = model.clusters[line.cluster]
+        retirable = retirable_blocks(model, line.cluster) * entry.block_gpus
+        yield from _miscounted(line, entry.existing_gpus, retirable, entry.region)
+        if line.total > entry.max_gpus:
+            yield "total", f"{line.total} GPUs exceed max_gpus {entry.max_gpus}"
+    elif isinstance(line, EmergencyLine):
+        offer, count = model.offers[line.offer], line.instances_reserved
+        if count < offer.existing_instances:
+            message = f"{count} are fewer than the model's {offer.existing_instances} existing"
+            yield "instances_reserved", f"{message} instances"
+        if line.gpus_reserved != count * offer.gpus_per_instance:
+            message = f"{line.gpus_reserved} is not {count} × {offer.gpus_per_instance} GPUs"
+            yield "gpus_reserved", f"{message} of an instance"
 
 
 def _miscounted(
-    where: str, line: CoolingLine | GpuLine, existing: int, retirable: int
-) -> list[tuple[str, str]]:
+    line: CoolingLine | GpuLine, existing: int, retirable: int, region: str
+) -> Iterator[tuple[str, str]]:
     if line.existing != existing:
-        message = f"the plan starts from {line.existing}, the model has {existing}"
-        return [(f"{where}.existing", message)]
-    if line.total != line.existing + line.added - line.retired:
+        yield "existing", f"the plan starts from {line.existing}, the model has {existing}"
+    elif line.total != line.existing + line.added - line.retired:
         sum_of = f"{line.existing} + {line.added}" + (f" - {line.retired}" if line.retired else "")
-        return [(f"{where}.total", f"{line.total} is not {sum_of}")]
-    if line.retired > retirable:
-        message = f"{line.retired} are retired, the model lets {retirable} go"
-        return [(f"{where}.retired", message)]
-    return []
+        yield "total", f"{line.total} is not {sum_of}"
+    elif line.retired > retirable:
+        yield "retired", f"{line.retired} are retired, the model lets {retirable} go"
+    if line.region != region:
+        yield "region", f"`{line.region}` is not {region}, where the model has it"
 
 
 #: Tables written beside ``plan.json`` and the part of the plan they hold.

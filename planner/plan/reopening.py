@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from planner.errors import InputError
+from planner.errors import InputError, collected
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
@@ -253,11 +253,9 @@ def _read(source: str | Path | Plan, model: Reference | None) -> tuple[Plan, str
         return stated_plan(path), str(path)
     except InputError as error:
         problems = list(error.problems)
-        try:
+        with collected(problems):
             if model is not None and not isinstance(model, LoadedModel):
                 load_model(model)
-        except InputError as other:
-            problems += other.problems
         raise InputError(problems) from error
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from planner.errors import InputError, Problem, refuse
+from planner.errors import Problem, collected, refuse
 from planner.files import read_bytes
 from planner.infrastructure.source import Document, nearest, parse_yaml, printable
 from planner.plan.metrics import METRICS, Metric, Values, distinct_texts
@@ -80,10 +80,8 @@ def read_rules(
         *(partial(read_policy, path, metrics) for path in policies),
     ]
     for read in readers:
-        try:
+        with collected(problems):
             rules += read()
-        except InputError as error:
-            problems += error.problems
     refuse(problems)
     return tuple(rules)
 

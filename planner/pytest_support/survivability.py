@@ -420,7 +420,7 @@ def _wanted(asked: TestOptions, problems: list[Problem]) -> Wanted | None:
 def _selection(subject: _Subject, wanted: Wanted | None) -> Selection:
     loaded, opened = subject.loaded, subject.opened
     try:
-        selection = select(loaded.model, wanted or (opened and opened.wanted))
+        selection = select(loaded.model, wanted or (opened.wanted if opened else None))
     except InputError as error:
         raise _ours(error) from error
     if not selection.scenarios:
