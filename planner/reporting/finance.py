@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from rich.console import Console
 
 from planner.amounts import millions, money, number, percent
@@ -215,10 +216,11 @@ def cash_flow_table(valued: Valued) -> Table:
 
 def _yearly(flows: CashFlow) -> dict[str, Sequence[float]]:
     columns = cash_flow_columns(flows)
+    nothing = np.zeros(len(flows.net))
     shown = {
         "capex": columns["capital_usd"] + columns["salvage_usd"],
-        "opex": sum(flows.running.values()),
-        "avoided": sum(flows.avoided.values()),
+        "opex": np.sum([nothing, *flows.running.values()], axis=0),
+        "avoided": np.sum([nothing, *flows.avoided.values()], axis=0),
         "other": columns["other_usd"],
         "tax": columns["tax_usd"],
         "net": columns["net_usd"],
