@@ -35,6 +35,8 @@ from planner.finance.workbook.inputs import COLUMNS
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.infrastructure.policies import TaxLives
+from planner.reporting.finance import show_finance
+from planner.reporting.html.money import finance
 
 CENT = 0.005
 EVIL = "=HYPERLINK('x')&1"
@@ -392,6 +394,19 @@ class TestBook:
 
         assert [cell.value for cell in found["Summary"][6]][:3] == ["Measure", "Unit", "as it was"]
         assert "Sensitivity" not in found.sheetnames
+
+    def test_build_without_running_costs(
+        self, tiny: LoadedModel, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        base, build = (replace(one, running=()) for one in (base_position(), build_position()))
+        free = study_of_positions(tiny.model, (base, build), MONEY)
+
+        found = openpyxl.load_workbook(io.BytesIO(workbook_bytes(free)))
+        show_finance(free, as_json=False)
+
+        assert "Cash flow" in found.sheetnames
+        assert "opex" not in capsys.readouterr().out.split("Cash flow after tax")[1].split("\n")[1]
+        assert finance(free).sentences
 
     @pytest.mark.parametrize(
         ("flows", "others"),
