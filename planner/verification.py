@@ -13,7 +13,7 @@ from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.optimization.decomposition.loop import decomposes, solve_in_parts
+from planner.optimization.decomposition.loop import UNFINISHED, decomposes, solve_in_parts
 from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.decomposition.size import check_fits
 from planner.optimization.formulation.build import build
@@ -179,6 +179,10 @@ class _Loop:
         size = check_fits(data, self.settings)
         if size is not None:
             self.progress(str(size))
+        try:
+            data.cut(self.deadline.watched)
+        except OutOfTime:
+            raise SolverError(UNFINISHED) from None
         self.progress(_counted(data))
         self.progress("round 1: solving")
         if decomposes(data, self.settings):
@@ -212,6 +216,7 @@ class _Loop:
             self.model,
             made.solution.fleet,
             lambda text: self.progress(f"round {made.number}: {text}"),
+            lambda: self.deadline.over,
         )
         return replace(made, left_out=left_out, beyond=beyond)
 
@@ -258,7 +263,7 @@ class _Loop:
             known = self.learned, self.parts
             return Below(programme, judged, self.deadline, self.progress, *known, most)
 
-        loose, cost = below(loosened(data)), math.inf
+        loose, cost = below(loosened(data, watched=self.deadline.watched)), math.inf
         bound = loose.bound_usd(start)
         if survivor is not None:
             cost = survivor.objective_usd_per_year

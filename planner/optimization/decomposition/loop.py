@@ -58,9 +58,7 @@ NEAR, NEAR_SHARE, NEAR_ROUNDS = 2, 0.05, 3
 FEW_NAMES = 8
 #: Flows in all stages from which on the decomposition is the faster way.
 MANY_FLOWS = 4000
-UNFINISHED = (
-    "the decomposition ran out of time without a plan or a proof; allow more with --time-limit"
-)
+UNFINISHED = "time ended without a plan or a proof; allow more with --time-limit"
 
 
 class Loop:

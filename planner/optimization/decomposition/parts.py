@@ -17,7 +17,7 @@ from planner.optimization.decomposition.templates import NOTHING, Place, Templat
 from planner.optimization.formulation.build import build, without_collection
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme, Row
-from planner.optimization.solution.deadline import Deadline, OutOfTime
+from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.scaling import most, numbers_of
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Cases, Part, Solution
@@ -87,9 +87,7 @@ class Decomposition:
         """
         known = {failure.name: failure for failure in self.failures}
         with without_collection():
-            for name in self.names():
-                if deadline.over:
-                    raise OutOfTime
+            for name in deadline.watched(self.names()):
                 if name not in known:
                     known[name] = self._failure(name)
         self.failures = tuple(known[name] for name in self.names())

@@ -14,7 +14,7 @@ are. In stages,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -32,19 +32,25 @@ from planner.scenarios.standard import ALL, TOLERANCE
 from planner.scenarios.timeline import Timeline
 
 
-def loosened(data: ProblemData, known: ProblemData | None = None) -> ProblemData:
+def loosened(
+    data: ProblemData,
+    known: ProblemData | None = None,
+    watched: Callable[[Iterable[Stage]], Iterable[Stage]] = iter,
+) -> ProblemData:
     """A problem that no plan violates that survives, and in which none costs more.
 
     Parameters
     ----------
     known
         An earlier one, loosened, whose stages are kept where the scenario is the same.
+    watched
+        Hands stages on one by one, and may end it.
     """
     before = known or replace(data, scenarios=(), cuts=None)
     loose = before.changed(data.scenarios, {**data.waived, **stricter_rows(data)})
     kept = {id(stage) for stage in before.stages}
     return loose.with_stages(
-        tuple(one if id(one) in kept else _loosened(loose, one) for one in loose.stages)
+        tuple(one if id(one) in kept else _loosened(loose, one) for one in watched(loose.stages))
     )
 
 

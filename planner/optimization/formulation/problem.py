@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
@@ -187,7 +187,14 @@ class ProblemData:
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """Stages of all scenarios that can bind."""
-        return tuple(chain.from_iterable(map(self.stages_of, self.scenarios)))
+        return self._cut(self.scenarios)
+
+    def _cut(self, scenarios: Iterable[Scenario]) -> tuple[Stage, ...]:
+        return tuple(chain.from_iterable(map(self.stages_of, scenarios)))
+
+    def cut(self, watched: Callable[[Iterable[Scenario]], Iterable[Scenario]]) -> None:
+        """Cut all scenarios into stages now, watched while it lasts."""
+        vars(self)["stages"] = self._cut(watched(self.scenarios))
 
     def stages_of(self, scenario: Scenario) -> Sequence[Stage]:
         """Stages of a scenario; none if it cannot bind."""

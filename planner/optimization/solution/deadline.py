@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from planner.optimization.solution.settings import SolverSettings
@@ -39,6 +40,17 @@ class Deadline:
         """Whether there is no time for another solve, or somebody has asked to stop."""
         return self._settings.stopped or self.left_seconds < LEAST_SECONDS
 
+    def check(self) -> None:
+        """Raise `OutOfTime` if time is over."""
+        if self.over:
+            raise OutOfTime
+
+    def watched[Thing](self, things: Iterable[Thing]) -> Iterator[Thing]:
+        """Things one by one, as long as there is time (`check`)."""
+        for thing in things:
+            self.check()
+            yield thing
+
     def settings(self, gap: float | None = None, late: bool = False) -> SolverSettings:
         """Settings for the next solve, with the time that is left.
 
@@ -54,9 +66,9 @@ class Deadline:
         OutOfTime
             If time is over.
         """
+        if not late:
+            self.check()
         left = self.left_seconds
-        if (self._settings.stopped or left < LEAST_SECONDS) and not late:
-            raise OutOfTime
         limit = None if math.isinf(left) else max(LEAST_SECONDS, left)
         chosen = self._settings.gap if gap is None else gap
         return replace(self._settings, gap=chosen, time_limit_seconds=limit)
