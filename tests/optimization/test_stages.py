@@ -86,30 +86,35 @@ class TestRestarting:
         programme = build(problem_data_of(two, SAG))
         stages = [s for s in programme.data.stages if s.end_minute <= 10]
         assert [(s.start_minute, s.end_minute, set(s.started["chillers"])) for s in stages] == [
-            (0.0, 6.0, set()),
+            (0.0, 1.0, set()),
+            (1.0, 6.0, set()),
             (6.0, 10.0, {"small"}),
         ]
-        assert all(s.started["fans"] == {"fan"} for s in stages)
+        # The first minute shows that cooling is short: fans that need no time help from the next.
+        assert [bool(s.started["fans"]) for s in stages] == [False, True, True]
         assert all(cooling_matters(programme.data, s, "site") for s in stages)
         rows = {
             name: constraint
             for name, constraint in programme.constraints.items()
             if name.startswith("plant_capacity") and name.endswith("chillers")
         }
-        first, second = (rows[f"plant_capacity.case.{i}.chillers"] for i in (0, 1))
-        assert {v.name: c for v, c in first.items()} == {"carried.case.0.site.chillers": 1}
+        first, second = (rows[f"plant_capacity.case.{i}.chillers"] for i in (1, 2))
+        assert {v.name: c for v, c in first.items()} == {"carried.case.1.site.chillers": 1}
         assert {v.name: c for v, c in second.items()} == {
-            "carried.case.1.site.chillers": 1,
+            "carried.case.2.site.chillers": 1,
             "units.chillers.small": -0.5,
         }
         assert first.constant == second.constant == 0
 
     def test_standby_units_bridge_it(self, site: Model) -> None:
-        """(10 − n) MW for 600 s must fit 600 MJ: nine fans."""
+        """10 MW for a minute fill 600 MJ; from then on ten fans carry all of it."""
         programme, solution = plan(problem_data_of(site, SAG))
         assert solution.status == "optimal"
         audit(programme, solution)
-        assert solution.fleet.units["fans"] == {"fan": 9}
+        assert solution.fleet.units["fans"] == {"fan": 10}
+        roomy = changed(site, "clusters", "site", capacitance_mj_per_k_per_mw=11.4)
+        # (10 − n) MW for 540 s must fit 540 MJ.
+        assert plan(problem_data_of(roomy, SAG))[1].fleet.units["fans"] == {"fan": 9}
 
     def test_after_the_response_all_heat_must_be_carried(self, site: Model) -> None:
         """A restart that fails: 3.5 hours with all users to serve need all ten."""
@@ -117,8 +122,9 @@ class TestRestarting:
         assert solution.fleet.units["fans"] == {"fan": 10}
 
     def test_units_that_restart_sooner_bridge_it_with_fewer(self, site: Model) -> None:
-        """A minute and a half is two whole ones: 1,200 MJ, 600 too many, and n·120 ≥ 600."""
+        """A minute and a half is two whole ones: 1,200 MJ, 300 too many, and n·60 ≥ 300."""
         quick = changed(site, "cooling_units", "chiller", restart_minutes=0.5)
+        quick = changed(quick, "clusters", "site", capacitance_mj_per_k_per_mw=9.0)
         _, solution = plan(problem_data_of(quick, SAG | {"repair_minutes": 1.0}))
         assert solution.fleet.units["fans"] == {"fan": 5}
 
@@ -151,11 +157,11 @@ class TestRestarting:
         capacity = [
             (name, constraint.constant)
             for name, constraint in programme.constraints.items()
-            if name.startswith("plant_capacity") and name.endswith(("0.chillers", "1.chillers"))
+            if name.startswith("plant_capacity") and name.endswith(("1.chillers", "2.chillers"))
         ]
         assert capacity == [
-            ("plant_capacity.case.0.chillers", 0.0),
-            ("plant_capacity.case.1.chillers", -1.5),
+            ("plant_capacity.case.1.chillers", 0.0),
+            ("plant_capacity.case.2.chillers", -1.5),
         ]
 
     def test_units_restart_when_power_returns(self, site: Model) -> None:
@@ -179,7 +185,7 @@ class TestRestarting:
 
     def test_services_that_nothing_needs_make_no_stages(self, tmp_path: Path) -> None:
         text = SITE + "services: {log: {plane: state}, db: {plane: state}}\n"
-        model = model_of(tmp_path, text)
+        model = changed(model_of(tmp_path, text), "plants", "fans", options=())
         hot = {"kind": "heat", "region": "here", "rise_c": 1.0, "repair_minutes": 60.0}
         loss = {"kind": "service", "name": "log", "repair_minutes": 5.0, "at_minute": 30.0}
         spans = [(s.start_minute, s.end_minute) for s in problem_data_of(model, hot, loss).stages]

@@ -186,7 +186,7 @@ def _started(
         early = [
             unit
             for unit in plant_units(model, name)
-            if begins + model.cooling_units[unit].start_minutes <= minute
+            if begins + max(1.0, model.cooling_units[unit].start_minutes) <= minute
             and (name, unit) not in stage.at_best.restarting
         ]
         either[name] = known.union(early)

@@ -203,12 +203,15 @@ def arrival_minute(model: Model, timeline: Timeline, offer: str) -> float:
 
 
 def start_minute(model: Model, timeline: Timeline, plant: str, unit: str, minute: float) -> float:
-    """Minute from which a unit type that is started carries load, by the events up to a minute."""
+    """Minute from which a unit type that is started carries load, by the events up to a minute.
+
+    Not in the minute in which it gets its signal: what is short of cooling shows at its end.
+    """
     entry, kind = model.plants[plant], model.cooling_units[unit]
     trigger = max((hit for hit in _cooling_events(timeline) if hit <= minute), default=0.0)
     if not entry.automatic:
         trigger = max(trigger, timeline.failure_at(minute) + timeline.standby_minutes)
-    return trigger + kind.start_minutes
+    return trigger + max(1.0, kind.start_minutes)
 
 
 def _piece(

@@ -50,6 +50,8 @@ def worst(left: Any, right: Any, size: float = 1.0) -> tuple[float, float] | Non
     left, right
         Numbers, or arrays with one for each case.
     """
+    if not (isinstance(left, np.ndarray) or isinstance(right, np.ndarray)):
+        return (float(left), float(right)) if exceeds(float(left), float(right), size) else None
     sides = np.broadcast_arrays(np.atleast_1d(left), right)
     room = ABSOLUTE * min(1.0, size) + (RELATIVE - ROUNDED) * np.maximum(*map(np.abs, sides))
     beyond = sides[0] - sides[1] - room
