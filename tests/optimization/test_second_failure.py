@@ -109,4 +109,4 @@ class TestGpusLeftOff:
         found = [(stage.start_minute, stage.reacted) for stage in data.stages]
         found = [(minute, reacted) for minute, reacted in found if minute % 15 == 0]
         assert found[:4] == [(0.0, False), (15.0, True), (60.0, False), (75.0, True)]
-        assert data.resumed == {"case/2"}
+        assert data.resumed == {"case/3", "case/4"}

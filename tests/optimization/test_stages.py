@@ -6,6 +6,7 @@ degrees between set point and throttling take up 600 MJ: ten megawatts for one m
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from support import EXACT, model_of
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
+from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.graph import build_graph
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
@@ -24,6 +26,7 @@ from planner.optimization.solution.audit import audit
 from planner.optimization.solution.solving import Solution, solve
 from planner.scenarios.system_state import normal_state
 from planner.scenarios.timeline import timeline_of
+from planner.simulation.cascade import simulate
 
 SITE = """
 regions: {here: {power_limit_mw: 100.0}}
@@ -115,6 +118,16 @@ class TestRestarting:
         roomy = changed(site, "clusters", "site", capacitance_mj_per_k_per_mw=11.4)
         # (10 − n) MW for 540 s must fit 540 MJ.
         assert plan(problem_data_of(roomy, SAG))[1].fleet.units["fans"] == {"fan": 9}
+
+    def test_they_carry_from_the_minute_in_which_they_do_in_simulation(self, site: Model) -> None:
+        fleet = replace(
+            Fleet.existing(site), units={"chillers": {"chiller": 10}, "fans": {"fan": 9}}
+        )
+        data = problem_data_of(site, SAG)
+        world, history = simulate(site, fleet, data.scenarios)
+        fans = history.cooling_capacity_mw[:, 0, world.plants.names.index("fans")]
+        for stage in data.stages:
+            assert bool(fans[int(stage.start_minute)]) == bool(stage.started["fans"])
 
     def test_after_the_response_all_heat_must_be_carried(self, site: Model) -> None:
         """A restart that fails: 3.5 hours with all users to serve need all ten."""
