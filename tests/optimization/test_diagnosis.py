@@ -622,6 +622,11 @@ def test_what_was_short_in_simulation_is_part_of_the_conflict(tmp_path: Path) ->
     assert any(path.endswith(".least_served") for path in changed)
     raised = load_model(tmp_path / "model.yaml", ("clusters.east-gpus.max_gpus=1400",)).model
     assert _status(replace(data, model=raised)) == "optimal"
+    # Each scenario can be looked at by itself, with what was short in it alone.
+    parts = {name: data.part((name,)) for name in data.stages_by_scenario}
+    assert {n: p.learned for n, p in parts.items() if p.learned} == {"region-west": (cut,)}
+    for part in parts.values():
+        relaxable_values.elastic_programme(part)
 
 
 def _status(data: ProblemData) -> str:

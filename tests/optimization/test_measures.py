@@ -6,6 +6,7 @@ neither availability variables nor a choice among ways of reacting.
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from dataclasses import replace
@@ -21,6 +22,7 @@ from support import EXACT, model_of, often
 
 from planner.infrastructure.entities import Measure, Model
 from planner.infrastructure.failures import Surge
+from planner.infrastructure.loading import load_model
 from planner.infrastructure.measures import scenarios_with, with_measures
 from planner.laws.money import annuity
 from planner.optimization.formulation.build import build
@@ -28,9 +30,11 @@ from planner.optimization.formulation.loosening import loosened
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.stages import Stage
 from planner.optimization.solution.audit import audit
+from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import solve
 from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge
+from planner.verification import optimize_and_verify
 
 #: A few models take as long to enumerate as all others together: they are in thorough runs only.
 AT_ONCE, FIRST_SEEDS = 8, often([16, 32], list(range(0, 320, 8)))
@@ -245,6 +249,21 @@ def test_no_less_is_asked_than_once_measures_are_bought(seed: int, late: bool) -
                 for name, least in floors_of(less, number).items():
                     assert then.scenario not in happen or floors_of(then, 0).get(name, 0.0) >= least
     assert asked
+
+
+def test_a_larger_sign_in_is_the_one_measure_that_2023_buys() -> None:
+    """With the GPUs and contracts of its plan, and the loss that needs it (README)."""
+    fixed = {
+        "gpus": {"us-west-primary": 0, "us-east-backup": 3250, "asia-pacific": 1500, "eu-west": 0},
+        "emergency": {"aws-p4d": 250, "azure-nd-a100": 118, "gcp-a2-ultra": 0},
+    }
+    model = load_model("chatgpt-2023-measures", (f"policies.fixed={json.dumps(fixed)}",)).model
+    lost = tuple(one for one in all_scenarios(model) if one.name == "region-us-west")
+    best = optimize_and_verify(model, lost, SolverSettings(gap=1e-3)).best
+    assert best is not None and not best.failed
+    assert best.solution.fleet.measures == {"sign-in-capacity"}
+    cost = sum(item.usd_per_year for item in best.items if item.category == "measures")
+    assert cost == pytest.approx(0.23e6, abs=5e3)
 
 
 def floors_of(stage: Stage, number: int) -> dict[str, float]:

@@ -418,6 +418,17 @@ class TestWhatASolverReturns:
         assert least_missed(problem, EXACT, whole=False) == pytest.approx(0.0, abs=1e-9)
         assert least_missed(problem, EXACT, whole=True) > 0.1
 
+    @pytest.mark.parametrize(("off", "status"), [(3e-8, "Optimal"), (1e-3, "Infeasible")])
+    def test_what_only_rounding_contradicts_is_solved(self, off: float, status: str) -> None:
+        problem = Problem()
+        one, other = problem.add_variable("one", 0), problem.add_variable("other", 0)
+        problem.objective = 2 * one + other
+        problem.add(one + other >= 1 + off, "least")
+        problem.add(one + other <= 1, "most")
+        problem.add(other <= 2 * one, "share")
+        stats = run_solver(problem, EXACT).stats
+        assert stats.status == getattr(LpSolveStatus, status)
+
     def test_a_logged_bound_of_zero_counts(self, monkeypatch) -> None:
         problem = Problem()
         count = problem.add_variable("count", 1, 3, integer=True)

@@ -54,7 +54,7 @@ class Decomposition:
         self._bounds: tuple[int, Floats, Floats] = (-1, np.zeros(0), np.zeros(0))
 
     def _first_stage(self) -> Programme:
-        return build(self.data.part(()).with_learned(()))
+        return build(self.data.part(()))
 
     def names(self) -> tuple[str, ...]:
         """Scenarios that can bind."""

@@ -236,8 +236,11 @@ class ProblemData:
     def part(self, names: tuple[str, ...]) -> ProblemData:
         """The data with some of its scenarios only; what is known of the model is shared."""
         stages = [self.stages_by_scenario.get(name, []) for name in names]
-        scenarios = tuple(self.by_name[name] for name in names)
-        return self._sharing(scenarios=scenarios, stages=tuple(chain.from_iterable(stages)))
+        return self._sharing(
+            scenarios=tuple(self.by_name[name] for name in names),
+            stages=tuple(chain.from_iterable(stages)),
+            learned=tuple(cut for cut in self.learned if cut.scenario in names),
+        )
 
     def changed(
         self,

@@ -48,7 +48,7 @@ def confirm_no_plan(data: ProblemData, suspects: Sequence[str], settings: Solver
     # In parts, where no scenario is to blame, purchases alone leave none.
     apart = bool(suspects) or decomposes(data, settings)
     for names in dict.fromkeys((tuple(suspects[:1]), tuple(suspects))):
-        problem = build(data.part(names) if apart else data).problem
+        problem = build(data.part(names).with_learned(data.learned) if apart else data).problem
         for whole in (False, True):
             missed = least_missed(problem, settings, whole)
             if missed is None or missed > MISSED:

@@ -148,6 +148,7 @@ def make_solver(
     log: Path | None = None,
     start: Mapping[str, float] | None = None,
     linear: bool = False,
+    left: Tolerances = STRICT,
 ) -> Any:
     """Make the PuLP solver of some settings, to start from a known solution.
 
@@ -174,14 +175,14 @@ def make_solver(
     if known == "HiGHS":
         options |= {
             "random_seed": 1,
-            "primal_feasibility_tolerance": STRICT.feasible,
-            "dual_feasibility_tolerance": STRICT.optimal,
-            "mip_feasibility_tolerance": STRICT.whole,
+            "primal_feasibility_tolerance": left.feasible,
+            "dual_feasibility_tolerance": left.optimal,
+            "mip_feasibility_tolerance": left.whole,
         }
     if known == "COIN_CMD":
-        left = f"primalT {STRICT.feasible}", f"dualT {STRICT.optimal}", f"integerT {STRICT.whole}"
+        said = f"primalT {left.feasible}", f"dualT {left.optimal}", f"integerT {left.whole}"
         # Its preprocessing returned plans beyond their bounds at a wrong cost, called optimal.
-        options |= {"randomSeed": 1, "options": ["preprocess off", *left]}
+        options |= {"randomSeed": 1, "options": ["preprocess off", *said]}
     if known in OURS:
         return OURS[known](settings.stop, start, **options)
     return pulp.getSolver(known, **options)
@@ -364,16 +365,21 @@ def _run_solver(
 ) -> SolverOutcome:
     try:
         scaled = Scaled(problem)
-        with tempfile.TemporaryDirectory() as folder:
-            log = Path(folder) / "solver.log"
-            solver = make_solver(settings, log, scaled.start(start or {}), linear)
-            solved = scaled.problem
-            if isinstance(solver, Highs):
-                solver.numbers = scaled.numbers
-                stats = solver.actualSolve(solved)
-            else:
-                stats = solved.solve(solver)
-            logged = _logged_bound(log)
+        solved = scaled.problem
+        # HiGHS calls programmes infeasible that rounding keeps from being met to its limit.
+        for left in (STRICT, Tolerances()):
+            with tempfile.TemporaryDirectory() as folder:
+                log = Path(folder) / "solver.log"
+                solver = make_solver(settings, log, scaled.start(start or {}), linear, left)
+                if isinstance(solver, Highs):
+                    solver.numbers = scaled.numbers
+                    stats = solver.actualSolve(solved)
+                else:
+                    stats = solved.solve(solver)
+                logged = _logged_bound(log)
+            refused = stats.status == LpSolveStatus.Infeasible and not settings.stopped
+            if not (refused and isinstance(solver, Highs)):
+                break
         scaled.bring_back(solved)
     except (pulp.PulpError, pulp.PulpSolverError, OSError, ArithmeticError) as error:
         raise SolverError(f"solver {settings.name} failed: {error}") from error
@@ -382,7 +388,7 @@ def _run_solver(
             f"the answer of solver {settings.name} cannot be read: {error}"
         ) from error
     bound = stats.best_bound if logged is None else logged
-    left = STRICT if solver.name in OURS else Tolerances()
+    left = left if solver.name in OURS else Tolerances()
     return SolverOutcome(stats, None if bound is None else scaled.cost(bound), scaled.hidden(left))
 
 
