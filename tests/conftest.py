@@ -34,6 +34,8 @@ LONGEST = {
     "test_metamorphic",
     "test_monotonicity",
     "test_nothing_left",
+    "test_page",
+    "test_pipelines",
     "test_plugin",
     "test_process_model",
     "test_replay_command",

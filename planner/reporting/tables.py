@@ -230,7 +230,7 @@ class Table:
         found = []
         for row in rows:
             first, *rest = zip(self.columns, row, strict=True)
-            cells = [f'<th scope="row">{html.escape(first[0].text(first[1]))}</th>']
+            cells = [f'<th scope="row"{_class(*first)}>{html.escape(first[0].text(first[1]))}</th>']
             cells += [
                 f"<td{_class(column, cell)}>{html.escape(column.text(cell))}</td>"
                 for column, cell in rest
