@@ -15,6 +15,26 @@ from planner.finance.workbook.inputs import BuildNames
 #: Where a search for the internal rate starts when the first start finds none.
 GUESSES = ("0.1", "1", "-0.2")
 NO_RATE, NEVER = "none", "never"
+#: Label, unit and kind of number of each measure, in the order of the first sheet.
+LINES = {
+    "capital": ("Capital today", "USD", "money"),
+    "owning": ("Capex and opex, annualised", "USD per year", "money"),
+    "npv": ("Net present value", "USD", "money"),
+    "present_benefits": ("Present value of benefits", "USD", "money"),
+    "present_costs": ("Present value of costs", "USD", "money"),
+    "irr": ("Internal rate of return", "per year", "share"),
+    "mirr": ("Modified internal rate of return", "per year", "share"),
+    "payback": ("Payback", "years", "number"),
+    "discounted_payback": ("Discounted payback", "years", "number"),
+    "benefit_cost_ratio": ("Benefit-cost ratio", "ratio", "factor"),
+    "roi": ("Return on investment", "of costs", "share"),
+    "undiscounted_roi": ("Return on investment, undiscounted", "of costs", "share"),
+    "total_cost_of_ownership": ("Total cost of ownership, present value", "USD", "money"),
+    "equivalent_annual_cost": ("Equivalent annual cost", "USD per year", "money"),
+    "usd_per_gpu": ("Total cost of ownership per GPU", "USD", "usd"),
+    "usd_per_million_requests": ("Total cost of ownership per million requests", "USD", "usd"),
+}
+SIGN_CHANGES = ("Sign changes of the net cash flow", "number", "year")
 
 
 @dataclass(frozen=True)
@@ -55,11 +75,10 @@ class Measures:
     cells: dict[str, str] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
 
-    def add(
-        self, key: str, label: str, unit: str, kind: str, formula: str, value: Value, note: str = ""
-    ) -> str:
+    def add(self, key: str, formula: str, value: Value, note: str = "") -> str:
         """One measure with a name of its own; returns its cell."""
         grid, row = self.grid, self.grid.row
+        label, unit, kind = LINES.get(key, SIGN_CHANGES)
         grid.sheet.text(row, 0, label, "measure")
         grid.sheet.text(row, 1, unit, "note")
         grid.sheet.formula(row, 2, formula, value, kind, "measure")
@@ -82,45 +101,27 @@ class Measures:
     def returns(self, rows: NetRows, net: Floats, returns: Returns) -> None:
         """Measures of return."""
         self.grid.part(f"Return: {self.name}")
-        present = (
-            ("npv", "Net present value", rows.net, returns.npv_usd),
-            (
-                "present_benefits",
-                "Present value of benefits",
-                rows.benefits,
-                returns.present_benefits_usd,
-            ),
-            ("present_costs", "Present value of costs", rows.costs, returns.present_costs_usd),
-        )
-        _, gain, cost = (
-            self.add(key, label, "USD", "money", self.worth(row), value)
-            for key, label, row, value in present
-        )
+        self.add("npv", self.worth(rows.net), returns.npv_usd)
+        gain = self.add("present_benefits", self.worth(rows.benefits), returns.present_benefits_usd)
+        cost = self.add("present_costs", self.worth(rows.costs), returns.present_costs_usd)
         self._rates(rows, net, returns)
-        self._paid_back(rows, returns)
-        ratio, value = f'IF({cost}>0,{gain}/{cost},"{NO_RATE}")', returns.benefit_cost_ratio
-        self.add("benefit_cost_ratio", "Benefit-cost ratio", "ratio", "factor", ratio, value)
-        roi = f'IF({cost}>0,{gain}/{cost}-1,"{NO_RATE}")'
-        self.add("roi", "Return on investment", "of costs", "share", roi, returns.roi)
-        spent = f"SUM({self.grid.span(rows.costs)})"
-        roi = f'IF({spent}>0,SUM({self.grid.span(rows.benefits)})/{spent}-1,"{NO_RATE}")'
-        label = "Return on investment, undiscounted"
-        self.add("undiscounted_roi", label, "of costs", "share", roi, returns.undiscounted_roi)
-
-    def _paid_back(self, rows: NetRows, returns: Returns) -> None:
-        """Payback, also discounted."""
-        for key, label, row, short, years in (
-            ("payback", "Payback", rows.cumulative, rows.short, returns.payback_years),
+        for key, row, short, years in (
+            ("payback", rows.cumulative, rows.short, returns.payback_years),
             (
                 "discounted_payback",
-                "Discounted payback",
                 rows.discounted_so_far,
                 rows.discounted_short,
                 returns.discounted_payback_years,
             ),
         ):
             value = NEVER if years is None else years
-            self.add(key, label, "years", "number", self._payback(rows.net, row, short), value)
+            self.add(key, self._payback(rows.net, row, short), value)
+        ratio, value = f'IF({cost}>0,{gain}/{cost},"{NO_RATE}")', returns.benefit_cost_ratio
+        self.add("benefit_cost_ratio", ratio, value)
+        self.add("roi", f'IF({cost}>0,{gain}/{cost}-1,"{NO_RATE}")', returns.roi)
+        spent = f"SUM({self.grid.span(rows.costs)})"
+        roi = f'IF({spent}>0,SUM({self.grid.span(rows.benefits)})/{spent}-1,"{NO_RATE}")'
+        self.add("undiscounted_roi", roi, returns.undiscounted_roi)
 
     def _rates(self, rows: NetRows, net: Floats, returns: Returns) -> None:
         """Internal rate, changes of sign, modified internal rate."""
@@ -134,9 +135,6 @@ class Measures:
         )
         at = self.add(
             "sign_changes",
-            "Sign changes of the net cash flow",
-            "number",
-            "year",
             f"SUMPRODUCT(({later}<>{inner})*({inner}<>0))",
             changes,
             "There are at most as many internal rates.",
@@ -147,7 +145,7 @@ class Measures:
         for guess in reversed((f"{start:g}", *GUESSES)):
             search = f"IFERROR(IRR({span},{guess}),{search})"
         formula = f'IF({at}=0,"{NO_RATE}",{search})'
-        cell = self.add("irr", "Internal rate of return", "per year", "share", formula, rate)
+        cell = self.add("irr", formula, rate)
         several = "; a spreadsheet shows one of several" if len(returns.irr.rates) > 1 else ""
         reason = f"Internal rate as delivered: {returns.irr.reason}{several}."
         live = "The cash flow changes sign more than once: there may be other rates."
@@ -158,8 +156,7 @@ class Measures:
             f"IF(AND(MIN({span})<0,MAX({span})>0),"
             f'MIRR({first}:{whole},discount_rate,discount_rate),"{NO_RATE}")'
         )
-        label, reason = "Modified internal rate of return", reason if returns.irr.reason else ""
-        self.add("mirr", label, "per year", "share", formula, returns.mirr, reason)
+        self.add("mirr", formula, returns.mirr, reason if returns.irr.reason else "")
 
     def _payback(self, net: int, so_far: int, short: int) -> str:
         """Years until it is paid back for good, interpolated."""
@@ -175,39 +172,18 @@ class Measures:
     ) -> None:
         """Measures of what owning costs."""
         found, assets = appraisal.ownership, build.assets
-        value = appraisal.capital_usd
-        self.add("capital", "Capital today", "USD", "money", assets.capital, value)
-        self.add(
-            "owning",
-            "Capex and opex, annualised",
-            "USD per year",
-            "money",
-            f"{assets.annualised}+{build.running.total}",
-            appraisal.owning_usd_per_year,
-        )
-        label, formula = "Total cost of ownership, present value", self.worth(rows.cost)
-        key = "total_cost_of_ownership"
-        total = self.add(key, label, "USD", "money", formula, found.present_usd)
-        self.add(
-            "equivalent_annual_cost",
-            "Equivalent annual cost",
-            "USD per year",
-            "money",
-            f"-PMT(discount_rate,horizon_years,{total})",
-            found.usd_per_year,
-        )
-        per_gpu = f'IF({names.gpus}>0,{total}/{names.gpus},"{NO_RATE}")'
-        label = "Total cost of ownership per GPU"
-        self.add("usd_per_gpu", label, "USD", "usd", per_gpu, found.usd_per_gpu)
+        self.add("capital", assets.capital, appraisal.capital_usd)
+        owning = f"{assets.annualised}+{build.running.total}"
+        self.add("owning", owning, appraisal.owning_usd_per_year)
+        total = self.add("total_cost_of_ownership", self.worth(rows.cost), found.present_usd)
+        yearly = f"-PMT(discount_rate,horizon_years,{total})"
+        self.add("equivalent_annual_cost", yearly, found.usd_per_year)
         millions = self.worth(rows.millions)
-        self.add(
-            "usd_per_million_requests",
-            "Total cost of ownership per million requests",
-            "USD",
-            "usd",
-            f'IF({millions}>0,{total}/{millions},"{NO_RATE}")',
-            found.usd_per_million_requests,
-        )
+        for key, count, usd in (
+            ("usd_per_gpu", names.gpus, found.usd_per_gpu),
+            ("usd_per_million_requests", millions, found.usd_per_million_requests),
+        ):
+            self.add(key, f'IF({count}>0,{total}/{count},"{NO_RATE}")', usd)
 
 
 def signs(values: Floats, years: int) -> Floats:

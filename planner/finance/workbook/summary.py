@@ -12,6 +12,7 @@ from planner.finance.builds import CATEGORIES
 from planner.finance.workbook.assets import BuildCells
 from planner.finance.workbook.book import Book, Sheet
 from planner.finance.workbook.flows import FlowCells
+from planner.finance.workbook.measures import LINES
 from planner.laws.returns import MEASURES
 
 if TYPE_CHECKING:
@@ -20,25 +21,6 @@ if TYPE_CHECKING:
 NAME = "Summary"
 #: Rows that the charts take.
 CHART_ROWS = 17
-#: Measure, label, unit, kind of number.
-LINES = (
-    ("capital", "Capital today", "USD", "money"),
-    ("owning", "Capex and opex, annualised", "USD per year", "money"),
-    ("npv", "Net present value", "USD", "money"),
-    ("present_benefits", "Present value of benefits", "USD", "money"),
-    ("present_costs", "Present value of costs", "USD", "money"),
-    ("irr", "Internal rate of return", "per year", "share"),
-    ("mirr", "Modified internal rate of return", "per year", "share"),
-    ("payback", "Payback", "years", "number"),
-    ("discounted_payback", "Discounted payback", "years", "number"),
-    ("benefit_cost_ratio", "Benefit-cost ratio", "ratio", "factor"),
-    ("roi", "Return on investment", "of costs", "share"),
-    ("undiscounted_roi", "Return on investment, undiscounted", "of costs", "share"),
-    ("total_cost_of_ownership", "Total cost of ownership, present value", "USD", "money"),
-    ("equivalent_annual_cost", "Equivalent annual cost", "USD per year", "money"),
-    ("usd_per_gpu", "Total cost of ownership per GPU", "USD", "usd"),
-    ("usd_per_million_requests", "Total cost of ownership per million requests", "USD", "usd"),
-)
 ABOUT = (
     "The book values the builds named above against the first of them, which exists today. "
     "Capital, running costs, cash flows and measures follow the yellow cells of the sheet "
@@ -118,7 +100,7 @@ def _head(sheet: Sheet, row: int, title: str, sides: Sequence[Side]) -> None:
 
 
 def _measures(sheet: Sheet, row: int, sides: Sequence[Side]) -> int:
-    for key, label, unit, kind in LINES:
+    for key, (label, unit, kind) in LINES.items():
         sheet.texts(row, 0, (label, unit))
         for column, side in enumerate(sides, start=2):
             if key in side.flows.measures:
