@@ -45,13 +45,7 @@ REQUIREMENTS = {
 def show_explanation(
     explanation: Explanation, plan: Plan, as_json: bool, notes: tuple[str, ...] = ()
 ) -> None:
-    """Print why a plan is what it is.
-
-    Parameters
-    ----------
-    notes
-        What is to be known about plan and model, for machines; people were told.
-    """
+    """Print why a plan is what it is; `notes` are for machines: people were told."""
     if as_json:
         print_json(explanation_data(explanation, plan) | {"notes": notes})
         return

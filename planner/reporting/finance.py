@@ -40,13 +40,7 @@ CAPITAL = {
 
 
 def show_finance(study: FinanceStudy, as_json: bool, notes: Sequence[str] = ()) -> None:
-    """Print what builds cost, save and return.
-
-    Parameters
-    ----------
-    notes
-        What is to be known about plans and models, for machines; people were told.
-    """
+    """Print what builds cost, save and return; `notes` are for machines: people were told."""
     if as_json:
         print_json(finance_data(study) | {"notes": notes})
         return

@@ -28,10 +28,7 @@ def show_outcomes(
 ) -> None:
     """Print every rule with value and limit, those that fail first.
 
-    Parameters
-    ----------
-    notes
-        What is to be known about plan and model, for machines; people were told.
+    `notes` are for machines: people were told.
     """
     if as_json:
         print_json(outcomes_data(plan, source, outcomes, simulated) | {"notes": notes})

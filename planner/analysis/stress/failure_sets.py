@@ -43,13 +43,7 @@ Members = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class FailureSets:
-    """Elementary failures of a model, of which sets are made.
-
-    Parameters
-    ----------
-    components
-        Elementary failures.
-    """
+    """Elementary failures of a model, its `components`, of which sets are made."""
 
     model: Model
     components: tuple[Component, ...]

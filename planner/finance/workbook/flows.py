@@ -208,9 +208,9 @@ class CashFlowSheet:
             flow.before_tax,
             "total",
         )
-        tax = self._taxed(base, build, flow, (proceeds, start, last))
+        off, book_value, tax = self._taxed(base, build, flow, (proceeds, start, last))
         net = self._money(
-            "Net cash flow", lambda y: f"{y.at(before)}+{y.at(tax.tax)}", flow.net, "total"
+            "Net cash flow", lambda y: f"{y.at(before)}+{y.at(tax)}", flow.net, "total"
         )
         rate = self.assumptions.tax_rate
         benefits = self._money(
@@ -226,7 +226,7 @@ class CashFlowSheet:
         costs = self._money(
             "Costs after tax",
             lambda y: (
-                f"tax_rate*({y.at(proceeds)}-{y.at(tax.book_value)}-{y.at(tax.depreciation)}"
+                f"tax_rate*({y.at(proceeds)}-{y.at(book_value)}-{y.at(off)}"
                 f"+{spent(y)})-({y.at(first)}+{y.at(proceeds)}+{spent(y)})"
             ),
             costs_after_tax(flow, rate),
@@ -263,8 +263,11 @@ class CashFlowSheet:
 
     def _taxed(
         self, base: BuildCells, build: BuildCells, flow: CashFlow, rows: tuple[int, int, int]
-    ) -> _TaxRows:
-        """Depreciation, taxable profit and tax; `rows` are proceeds, first and last taxed row."""
+    ) -> tuple[int, int, int]:
+        """Write what is taxed; returns the rows of depreciation, book value and tax.
+
+        `rows` are those of proceeds, and the first and the last that is taxed.
+        """
         proceeds, start, last = rows
         off = self._money(
             "Depreciation", lambda y: build.over(base, DEPRECIATION, y), flow.depreciation
@@ -281,7 +284,7 @@ class CashFlowSheet:
             taxable + flow.salvage - flow.book_value - flow.depreciation,
         )
         tax = self._money("Tax", lambda y: f"-tax_rate*{y.at(profit)}", flow.tax)
-        return _TaxRows(off, book_value, tax)
+        return off, book_value, tax
 
     def _cumulated(self, net: int, benefits: int, costs: int, flow: CashFlow) -> NetRows:
         """Cumulative cash flow, also discounted, and what the measures need of it."""
@@ -382,12 +385,3 @@ class CashFlowSheet:
             total=True,
         )
         return OwningRows(cost, millions)
-
-
-@dataclass(frozen=True)
-class _TaxRows:
-    """Rows of what is taxed."""
-
-    depreciation: int
-    book_value: int
-    tax: int

@@ -29,10 +29,7 @@ NOTE = "From dependencies alone; plan simulate says whether the rest carries the
 def show_scene(scene: Scene, as_json: bool, notes: tuple[str, ...] = ()) -> None:
     """Print the summary of a graph, or what goes down if that is asked.
 
-    Parameters
-    ----------
-    notes
-        What is to be known about plan and model, for machines; people were told.
+    `notes` are for machines: people were told.
     """
     if as_json:
         print_json(scene_data(scene) | {"notes": notes})
