@@ -19,11 +19,11 @@ from planner.finance.workbook.assets import (
     write_tax_tables,
 )
 from planner.finance.workbook.book import Book
-from planner.finance.workbook.flows import CashFlowSheet
+from planner.finance.workbook.flows import CashFlowSheet, Side
 from planner.finance.workbook.inputs import Inputs, write_inputs
 from planner.finance.workbook.plans import PlanSheets
 from planner.finance.workbook.sources import write_sources
-from planner.finance.workbook.summary import Side, summary_sheet, write_summary
+from planner.finance.workbook.summary import summary_sheet, write_summary
 from planner.finance.workbook.terms import categories
 from planner.finance.workbook.values import (
     write_incident,
@@ -87,8 +87,7 @@ def _builds(
         yearly = write_assets(by_year, build, assets.cells, study.assumptions)
         cells = BuildCells(build, assets, running, yearly)
         base = sides[0].cells if sides else cells
-        written = flows.write(base, cells, valued.appraisal)
-        sides.append(Side(valued.appraisal, cells, written))
+        sides.append(flows.write(base, cells, valued.appraisal))
     flows.finish()
     by_year.finish(study.assumptions.horizon_years)
     return sides

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,8 +25,8 @@ from planner.finance.workbook.assets import (
     PROCEEDS,
     BuildCells,
 )
-from planner.finance.workbook.book import Book, Cell, Floats, Sheet, Value
-from planner.finance.workbook.grid import FIRST, HEAD, WIDTHS, Grid, Year
+from planner.finance.workbook.book import Book, Floats
+from planner.finance.workbook.grid import WIDTHS, Grid, Year
 from planner.finance.workbook.inputs import Inputs
 from planner.finance.workbook.measures import Measures, NetRows, OwningRows, signs
 from planner.finance.workbook.plans import RunningRows
@@ -43,24 +43,18 @@ AVOIDED = (
 
 
 @dataclass(frozen=True)
-class FlowCells:
-    """Where the figures of a build stand.
+class Side:
+    """A build with where its figures stand; `cumulative` is the row of its cash flow so far."""
 
-    Parameters
-    ----------
-    measures
-        Cells of the measures by their keys in `planner.laws.returns.MEASURES` and a few more.
-    values
-        What stands there now.
-    cumulative, years
-        First and last cell of the cumulative cash flow and of the years, up to the horizon.
-    """
+    appraisal: BuildAppraisal
+    cells: BuildCells
+    measures: Measures
+    cumulative: int | None
 
-    sheet: Sheet
-    measures: Mapping[str, str]
-    values: Mapping[str, Value]
-    cumulative: tuple[Cell, Cell] | None
-    years: tuple[Cell, Cell]
+    @property
+    def name(self) -> str:
+        """The build."""
+        return self.cells.position.name
 
 
 @dataclass(frozen=True)
@@ -109,7 +103,7 @@ class CashFlowSheet:
         )
         return cls(book, grid, assumptions, inputs)
 
-    def write(self, base: BuildCells, build: BuildCells, appraisal: BuildAppraisal) -> FlowCells:
+    def write(self, base: BuildCells, build: BuildCells, appraisal: BuildAppraisal) -> Side:
         """Write the cash flows of a build and its measures."""
         name = build.position.name
         found = Measures(self.book, self.grid, name)
@@ -119,12 +113,10 @@ class CashFlowSheet:
             self.grid.part(f"Cash flow: {name}")
             net = self._statement(base, build, appraisal.cash_flow)
             found.returns(net, appraisal.cash_flow.net, appraisal.returns)
-            last = FIRST + self.assumptions.horizon_years
-            cumulative = ((net.cumulative, FIRST), (net.cumulative, last))
+            cumulative = net.cumulative
         owning = self._owning(build)
         found.ownership(owning, build, self.inputs.builds[name], appraisal)
-        span = ((HEAD, FIRST), (HEAD, FIRST + self.assumptions.horizon_years))
-        return FlowCells(self.grid.sheet, found.cells, found.values, cumulative, span)
+        return Side(appraisal, build, found, cumulative)
 
     def finish(self) -> None:
         """Set pages once all builds are written."""

@@ -116,8 +116,8 @@ class Measures:
         ):
             value = NEVER if years is None else years
             self.add(key, self._payback(rows.net, row, short), value)
-        ratio, value = f'IF({cost}>0,{gain}/{cost},"{NO_RATE}")', returns.benefit_cost_ratio
-        self.add("benefit_cost_ratio", ratio, value)
+        ratio = f'IF({cost}>0,{gain}/{cost},"{NO_RATE}")'
+        self.add("benefit_cost_ratio", ratio, returns.benefit_cost_ratio)
         self.add("roi", f'IF({cost}>0,{gain}/{cost}-1,"{NO_RATE}")', returns.roi)
         spent = f"SUM({self.grid.span(rows.costs)})"
         roi = f'IF({spent}>0,SUM({self.grid.span(rows.benefits)})/{spent}-1,"{NO_RATE}")'

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from planner.finance.appraisal import BuildAppraisal
 from planner.finance.assumptions import Assumptions
 from planner.finance.builds import CATEGORIES
-from planner.finance.workbook.assets import BuildCells
 from planner.finance.workbook.book import Book, Sheet
-from planner.finance.workbook.flows import FlowCells
+from planner.finance.workbook.flows import Side
+from planner.finance.workbook.grid import FIRST, HEAD
 from planner.finance.workbook.measures import LINES
 from planner.laws.returns import MEASURES
 
@@ -37,20 +35,6 @@ ABOUT = (
 )
 
 
-@dataclass(frozen=True)
-class Side:
-    """A build with where its figures stand."""
-
-    appraisal: BuildAppraisal
-    cells: BuildCells
-    flows: FlowCells
-
-    @property
-    def name(self) -> str:
-        """The build."""
-        return self.cells.position.name
-
-
 def summary_sheet(book: Book, builds: int) -> Sheet:
     """Add the first sheet, which is filled last."""
     return book.sheet(NAME, (46, 15, *[max(18.0, 54 / builds)] * builds))
@@ -73,8 +57,8 @@ def write_summary(
         sheet, row + 1, "Running cost by category", "USD per year", categories, sides, study
     )
     sheet.worksheet.set_h_pagebreaks([row + 1])
-    if any(side.flows.cumulative for side in sides):
-        _charts(book, sheet, sides, row + 1, capital)
+    if any(side.cumulative is not None for side in sides):
+        _charts(book, sheet, sides, row + 1, capital, FIRST + study.assumptions.horizon_years)
         row += CHART_ROWS
     row = _notes(sheet, row + 1, last)
     _facts(sheet, row + 1, study, last)
@@ -103,9 +87,9 @@ def _measures(sheet: Sheet, row: int, sides: Sequence[Side]) -> int:
     for key, (label, unit, kind) in LINES.items():
         sheet.texts(row, 0, (label, unit))
         for column, side in enumerate(sides, start=2):
-            if key in side.flows.measures:
-                value = side.flows.values[key]
-                sheet.formula(row, column, side.flows.measures[key], value, kind)
+            if key in side.measures.cells:
+                value = side.measures.values[key]
+                sheet.formula(row, column, side.measures.cells[key], value, kind)
         row += 1
     return row
 
@@ -117,7 +101,7 @@ def _check(sheet: Sheet, status: int, row: int, sides: Sequence[Side]) -> int:
     for column, side in enumerate(sides, start=2):
         if side.appraisal.returns is not None:
             sheet.number(row, column, side.appraisal.returns.npv_usd, "money", "note")
-            live = side.flows.measures["npv"]
+            live = side.measures.cells["npv"]
             differences.append(f"ABS({live}-{sheet.at(row, column)})")
     same, other = "as delivered", "changed: figures differ from those delivered"
     sheet.text(status, 0, "Inputs")
@@ -167,20 +151,20 @@ def _running(side: Side, category: str, assumptions: Assumptions) -> float:
     )
 
 
-def _charts(book: Book, sheet: Sheet, sides: Sequence[Side], row: int, capital: int) -> None:
-    """Cumulative cash flow by year, and capital by category; `capital` is the first row of it."""
+def _charts(
+    book: Book, sheet: Sheet, sides: Sequence[Side], row: int, capital: int, last: int
+) -> None:
+    """Cumulative cash flow by year, up to a last column, and capital by category from a row on."""
     line = book.workbook.add_chart({"type": "line"})
     for column, side in enumerate(sides, start=2):
-        if side.flows.cumulative is None:
+        if side.cumulative is None:
             continue
-        (top, left), (bottom, right) = side.flows.cumulative
-        (head, first), (_, last) = side.flows.years
-        name = side.flows.sheet.name
+        name = side.measures.grid.sheet.name
         line.add_series(
             {
                 "name": [NAME, capital - 1, column],
-                "categories": [name, head, first, head, last],
-                "values": [name, top, left, bottom, right],
+                "categories": [name, HEAD, FIRST, HEAD, last],
+                "values": [name, side.cumulative, FIRST, side.cumulative, last],
                 "line": {"width": 2.25},
             }
         )
