@@ -48,7 +48,7 @@ def calendar_table(roadmap: Roadmap) -> Table:
         delay: Cell = order.delay_usd_per_month
         latest = order.latest_order_by or ("any" if order.delay in ("priced", "estimated") else "")
         if order.delay == "impossible":
-            delay = Toned("no roadmap", "bad")
+            delay = Toned("never", "bad")
         rows.append(
             (
                 order.order_by,
@@ -73,8 +73,8 @@ def calendar_table(roadmap: Roadmap) -> Table:
     estimated = any(order.delay == "estimated" for order in roadmap.orders)
     note = (
         "latest: last month of order with which a roadmap exists (any: it exists without); late: "
-        "M USD that a month of delay costs, solved anew with the order a period later"
-        + (" (estimated: with orders in part)" if estimated else "")
+        "M USD that a month of delay costs, solved anew with the order a period later (never: then "
+        "there is no roadmap)" + (" (estimated: with orders in part)" if estimated else "")
     )
     return Table("Calendar of orders", heads, rows, note)
 
@@ -86,7 +86,7 @@ def what(order: OrderRecord) -> str:
     words = {
         "gpus": f"{order.type} for {order.asset}",
         "halls": f"GPU places of {order.asset}",
-        "emergency": f"instances of {order.asset}",
+        "emergency": f"{order.asset} instances",
         "region": f"region {order.asset} opened",
     }
     return words.get(order.kind, order.asset)
@@ -174,7 +174,8 @@ def region_table(roadmap: Roadmap) -> Table:
         *figures("USD/yr each", show="{:,.0f}".format),
         *texts("why"),
     )
-    return Table("Regions in the order in which they grow", heads, rows)
+    note = "GPUs: added until the end, in the mean of all paths"
+    return Table("Regions in the order in which they grow", heads, rows, note)
 
 
 def summary(roadmap: Roadmap) -> list[str]:

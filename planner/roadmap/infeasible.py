@@ -70,7 +70,7 @@ class NoRoadmap:
             more = len(self.failures) - MOST_NAMED
             by = named + (f" and {more} more" if more > 0 else "")
         found = [f"period {self.period}, from {self.month}, is the first that cannot be met: {by}"]
-        found += [f"{help_.text}: {money(help_.npv_usd)} up to then" for help_ in self.helps]
+        found += [f"{one.text}: all costs up to then {money(one.npv_usd)}" for one in self.helps]
         if not self.helps and self.complete:
             found.append(
                 "neither larger budgets, more construction, shorter lead times, more cloud nor "

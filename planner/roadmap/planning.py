@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from planner.below import MOST_TRIES
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
+from planner.infrastructure.fleet import Fleet
 from planner.learning import admitting, learn
 from planner.memory import available_bytes
 from planner.optimization.decomposition.loop import UNFINISHED
@@ -199,6 +200,8 @@ class _Planning:
         The best at what it costs, once that is worked out.
     gap
         Gap of the next solve: finer where a round did no better than one before.
+    searched
+        Fleet of each node from which a cheaper one was looked for last.
     is_rough
         Whether the bound is that of orders in part.
     rounds, turns
@@ -217,6 +220,7 @@ class _Planning:
     simulated: dict[str, NodeOutcome] = field(default_factory=dict)
     best: tuple[Solution, dict[str, NodeOutcome], float] | None = None
     priced: tuple[Solution, dict[str, NodeOutcome]] | None = None
+    searched: dict[str, Fleet] = field(default_factory=dict)
     is_rough: bool = False
     rounds: int = 0
     turns: int = 0
@@ -463,10 +467,10 @@ class _Planning:
         for name, data in before.items():
             if self.deadline.over:
                 raise OutOfTime
-            if data.learned:
-                judged = self._judged(name)
-                counts = tuple(counts_of(judged.base, self.simulated[name].fleet).values())
-                cheaper_fleets(judged, [counts])
+            fleet = self.simulated[name].fleet
+            if data.learned and self.searched.get(name) != fleet:
+                judged, self.searched[name] = self._judged(name), fleet
+                cheaper_fleets(judged, [tuple(counts_of(judged.base, fleet).values())])
                 learned = admitting(judged, data.learned, judged.survivors)
                 self.roadmap.nodes[name].data = data.with_learned(learned)
         if all(self.roadmap.nodes[name].data.learned == d.learned for name, d in before.items()):
