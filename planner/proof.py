@@ -21,7 +21,7 @@ from planner.infrastructure.failures import Scenario
 from planner.optimization.decomposition.fixed import at_purchases
 from planner.optimization.formulation.build import build
 from planner.optimization.solution.audit import audited
-from planner.optimization.solution.audit_purchases import broken_rules
+from planner.optimization.solution.audit_purchases import RELATIVE, broken_rules
 from planner.optimization.solution.costs import OPERATION, CostItem
 from planner.optimization.solution.decisions import counts_of
 from planner.optimization.solution.operation import billed, operation_of
@@ -185,7 +185,8 @@ def _recourse(opened: Reopened, scenarios: tuple[Scenario, ...], broken: list[st
     items, violated = audited(programme, solution)
     solution, items = billed(opened.loaded.model, solution, items)
     waived = f", {len(data.waived)} stricter rows left to the simulation" if data.waived else ""
-    note = f"flows worked out anew and audited{waived}; lower bounds are the solver's word"
+    held = f"each row to {RELATIVE:g} of its largest term, rounding counted against the plan"
+    note = f"flows worked out anew, {held}{waived}; lower bounds are the solver's word"
     return Check(name, (*violated, *_dearer(plan, solution, items)), note)
 
 

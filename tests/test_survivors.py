@@ -103,7 +103,18 @@ COOLER_AIR = (
 )
 
 
-@pytest.mark.parametrize("ways", [STEP_BY_STEP, COOLER_AIR], ids=["step by step", "cooler air"])
+#: Alerts that only heat raises in time.
+BY_HEAT = (
+    "operations.detection_minutes=80",
+    "operations.detection_c=68",
+    "operations.standby_start_c=67",
+    "offers.cloud.lead_time_minutes=20",
+)
+
+
+@pytest.mark.parametrize(
+    "ways", [STEP_BY_STEP, COOLER_AIR, BY_HEAT], ids=["step by step", "cooler air", "by heat"]
+)
 def test_no_survivor_is_cheaper_than_the_bound_whatever_helps_survivors(
     ways: tuple[str, ...], tmp_path: Path
 ) -> None:

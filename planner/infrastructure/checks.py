@@ -14,7 +14,7 @@ from planner.infrastructure.catalogue import demand_shape_names, hot_week_names,
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import retirable_blocks, retirable_units
 from planner.infrastructure.horizon_checks import check_horizon
-from planner.infrastructure.measure_checks import check_measures
+from planner.infrastructure.measure_checks import check_measures, check_triggers
 from planner.infrastructure.plant_checks import check_plant
 from planner.infrastructure.scenario_checks import check_scenarios
 from planner.infrastructure.source import Document, Path_, nearest
@@ -204,6 +204,7 @@ def check_plausibility(model: Model, document: Document) -> None:
     _check_limits_of_services(model, document)
     _check_recovery(model, document)
     _check_operations(model, document)
+    check_triggers(model, document)
     _check_rationing(model, document)
     _check_preemptible(model, document)
     _check_credits(model, document)

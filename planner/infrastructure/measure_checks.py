@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from planner.infrastructure.entities import Measure, Model
 from planner.infrastructure.measures import TIMES
+from planner.infrastructure.operations import Operations, ReactionTimes
 from planner.infrastructure.source import Document, Path_
 
 #: Measures that change reaction times or automatic starts; the programme weighs every combination.
@@ -58,9 +59,28 @@ def _idle(model: Model, measure: Measure) -> Iterator[tuple[Path_, str]]:
         if model.plants[plant].automatic:
             yield ("automatic", index), f"standby units of `{plant}` already start automatically"
     for name in TIMES:
-        minutes, now = getattr(measure.operations, name), getattr(model.operations, name)
+        value, now = getattr(measure.operations, name), getattr(model.operations, name)
         slower = [
             getattr(scenario.operations, name) or 0.0 for scenario in model.scenarios.values()
         ]
-        if minutes is not None and minutes >= max([now, *slower]):
-            yield ("operations", name), f"{minutes:g} minutes are not less than {now:g} without it"
+        if value is not None and now is not None and value >= max([now, *slower]):
+            unit = "minutes are" if name.endswith("_minutes") else "°C is"
+            yield ("operations", name), f"{value:g} {unit} not less than {now:g} without it"
+
+
+def check_triggers(model: Model, document: Document) -> None:
+    """Temperatures that trigger a reaction are ones that a cluster can pass and still run."""
+    coolest = max(cluster.setpoint_c for cluster in model.clusters.values())
+    hottest = max(c.shutdown_c + c.shutdown_spread_c for c in model.clusters.values())
+    reactions: list[tuple[Path_, Operations | ReactionTimes]] = [
+        (("operations",), model.operations)
+    ]
+    for section, entries in (("scenarios", model.scenarios), ("measures", model.measures)):
+        reactions += [((section, name, "operations"), e.operations) for name, e in entries.items()]
+    for path, reaction in reactions:
+        for name in (name for name in TIMES if name.endswith("_c")):
+            celsius = getattr(reaction, name)
+            if celsius is not None and not coolest < celsius < hottest:
+                between = f"above {coolest:g}, the highest set point, and below {hottest:g}"
+                message = f"expected {between}, where the last cluster is off, not {celsius:g}"
+                document.complain((*path, name), message)

@@ -14,7 +14,7 @@ from planner.infrastructure.failures import Event, OperationsOverride, Scenario,
 from planner.infrastructure.graph import feed_loads
 from planner.infrastructure.operations import Operations, Reaction
 
-#: Minutes of reaction that measures bring down.
+#: Minutes and temperatures of reaction that measures bring down.
 TIMES = tuple(Reaction.model_fields)
 
 
@@ -115,9 +115,9 @@ def caps(measures: list[Measure]) -> dict[str, float]:
     found: dict[str, float] = {}
     for measure in measures:
         for name in TIMES:
-            minutes = getattr(measure.operations, name)
-            if minutes is not None:
-                found[name] = min(minutes, found.get(name, minutes))
+            limit = getattr(measure.operations, name)
+            if limit is not None:
+                found[name] = min(limit, found.get(name, limit))
     return found
 
 
@@ -128,11 +128,13 @@ def capped(operations: Operations, measures: list[Measure]) -> Operations:
 
 def _lower(times: Operations | OperationsOverride, limits: Mapping[str, float]) -> dict[str, float]:
     """Reaction times above their bound, at the bound; an override may leave times open."""
-    return {
-        name: limit
-        for name, limit in limits.items()
-        if getattr(times, name) is not None and getattr(times, name) > limit
-    }
+    found = {}
+    for name, limit in limits.items():
+        now = getattr(times, name)
+        # Operations without a temperature never react to one.
+        if now > limit if now is not None else isinstance(times, Operations):
+            found[name] = limit
+    return found
 
 
 def scenario_with(model: Model, scenario: Scenario, bought: frozenset[str]) -> Scenario:

@@ -20,7 +20,7 @@ from planner.infrastructure.fields import (
 
 
 class ReactionTimes(Entity):
-    """Times of reaction that a measure or a scenario changes."""
+    """Times of reaction, and temperatures that trigger it earlier, as measures and scenarios do."""
 
     detection_minutes: Minutes | None = None
     """From the failure to the alert (thermal monitoring, earlier detection)."""
@@ -43,10 +43,18 @@ class ReactionTimes(Entity):
     """From the first action to the restart of clusters that are off and have cooled down."""
     failover_minutes: Minutes | None = None
     """From a change of a cluster's capacity to the load balancers acting on it."""
+    detection_c: Celsius | None = None
+    """Temperature of any cluster that raises the alert, if it has not come by then."""
+    standby_start_c: Celsius | None = None
+    """Temperature of any cluster that starts standby cooling which operators start otherwise."""
+    switch_off_c: Celsius | None = None
+    """Temperature of any cluster from which GPUs that cannot be cooled are switched off."""
+    shedding_c: Celsius | None = None
+    """Temperature of any cluster from which is done what operators do after `shedding_minutes`."""
 
 
 class Reaction(ReactionTimes):
-    """Reaction times with a measure, where they are shorter than without."""
+    """Reaction with a measure, where its times and temperatures are less than without."""
 
 
 class RestorationPhase(Entity):
@@ -119,6 +127,15 @@ class Operations(Entity):
     """From the first action to the restart of clusters that are off and have cooled down."""
     failover_minutes: Minutes = 4.0
     """From a change of a cluster's capacity to the load balancers acting on it."""
+    detection_c: Celsius | None = None
+    """Temperature of any cluster that raises the alert, if it has not come by then; none means by
+    time alone."""
+    standby_start_c: Celsius | None = None
+    """Temperature of any cluster that starts standby cooling which operators start otherwise."""
+    switch_off_c: Celsius | None = None
+    """Temperature of any cluster from which GPUs that cannot be cooled are switched off."""
+    shedding_c: Celsius | None = None
+    """Temperature of any cluster from which is done what operators do after `shedding_minutes`."""
     routing: Literal["nearest", "cheapest"] = "nearest"
     """Which clusters within the latency limit load balancers prefer: the nearest (`prefers`, then
     latency), or the cheapest per request (energy with cooling, and transport)."""

@@ -210,14 +210,17 @@ def _emergency_capacity(world: World, history: History, subject: Subject) -> Boo
     return flags
 
 
-def _alarm(world: World) -> Bools:
-    timeline = world.timelines[0]
-    return _since(world, timeline.failures[0] + timeline.operations.detection_minutes)
+def _alarm(world: World, history: History, after: float = 0.0) -> Bools:
+    """Minutes so long after the alert, which comes after its time or at its temperature."""
+    timeline, begins = world.timelines[0], world.timelines[0].failures[0]
+    alert = begins + timeline.operations.detection_minutes
+    hot = (history.temperature_c[:, 0] >= world.reaction.detection_c[0]) & (world.clusters.gpus > 0)
+    minutes = np.flatnonzero(hot.any(axis=1))
+    return _since(world, min([alert, *minutes[minutes >= begins][:1].tolist()]) + after)
 
 
-def _first_action(world: World) -> Bools:
-    timeline = world.timelines[0]
-    return _since(world, timeline.failures[0] + timeline.reaction_minutes)
+def _first_action(world: World, history: History) -> Bools:
+    return _alarm(world, history, float(world.reaction.act_after[0]))
 
 
 #: What passes the threshold of an event, where that is a quantity of its own.
@@ -252,8 +255,8 @@ FLAGS: dict[str, Flags] = {
     "queue_full": lambda w, h, _s, _x: _queue_full(w, h),
     "queue_below": lambda _w, h, _s, x: h.waiting[:, 0] <= x,
     "pending_below": lambda w, h, s, x: _pending(w, h, s) <= x,
-    "alarm": lambda w, _h, _s, _x: _alarm(w),
-    "first_action": lambda w, _h, _s, _x: _first_action(w),
+    "alarm": lambda w, h, _s, _x: _alarm(w, h),
+    "first_action": lambda w, h, _s, _x: _first_action(w, h),
     "emergency_ordered": lambda w, h, _s, _x: _since(w, h.order_minute[0]),
     "emergency_capacity": lambda w, h, s, _: _emergency_capacity(w, h, s),
 }

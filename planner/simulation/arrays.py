@@ -15,7 +15,7 @@ import numpy as np
 
 from planner.laws.heat import cooled_clusters, with_loops
 from planner.laws.power import Sharing
-from planner.laws.traffic import Network
+from planner.laws.traffic import Network, serving_rps
 from planner.simulation.system_states import Bools, Floats, Ints, SystemStates
 from planner.simulation.world import World
 
@@ -137,8 +137,9 @@ ATTEMPT = {"live": float, "retrying": float, "coming": float}
 #: The platform, beside `planner.simulation.world.ScenarioReaction`. Carried over: whether
 #: priorities are in force, requests found no room, any client waits or backs off, operators hold
 #: back tiers; the minutes at which emergency capacity is ordered if still short and was ordered;
-#: share of admitted requests that failed; most requests of all zones together in any minute. Of
-#: the minute: the last failure to react to and the one a minute ago, when operators first act on
+#: share of admitted requests that failed; most requests of all zones together in any minute; the
+#: last failure to react to, the hottest that any cluster has been since, and the minute at which
+#: that raised the alert. Of the minute: the failure of a minute ago, when operators first act on
 #: it, start standby cooling and restart clusters, whether they switch off GPUs, shed load and open
 #: doors, new requests per second of all zones together, whether any request fails, how much faster
 #: the queue could have been served; sums of requests and spend as in `planner.simulation.history`.
@@ -153,6 +154,8 @@ PLATFORM = {
     "error_share": float,
     "most_rps": float,
     "failure": float,
+    "hottest_c": float,
+    "alert": float,
     "failure_before": float,
     "reaction_due": float,
     "standby_due": float,
@@ -322,7 +325,7 @@ class Course(NamedTuple):
     Parameters
     ----------
     scenarios
-        Records of `planner.simulation.world.ScenarioReaction`, shape (S,).
+        The platform as each begins, shape (S,).
     failures
         Minutes of the failures of each scenario, infinite where there are no more, (S, failures).
     interval, hour
@@ -361,8 +364,15 @@ def records(shape: int | tuple[int, ...], of: Any = None, **kinds: type) -> Reco
     return made.view(np.recarray)
 
 
+def _with(made: Records, **values: Any) -> Records:
+    """Records with some values."""
+    for name, value in values.items():
+        made[name] = value
+    return made
+
+
 def state_of(world: World) -> State:
-    """Room for the state of one scenario."""
+    """The state in which scenarios begin, but for the platform: all is up at its set point."""
     tiers, _, zones = world.routes.order.shape
     clusters, plants = len(world.clusters.names), len(world.plants.names)
     offers, services, targets = world.offers, world.services, world.routes.targets
@@ -376,19 +386,35 @@ def state_of(world: World) -> State:
         "yields": world.tiers.yields,
         "cold_factor": world.tiers.cold_factor,
     }
-    reaction = {n: v.dtype.type for n, v in vars(world.reaction).items() if v.ndim == 1}
+    usual_rps = np.zeros(targets)
+    sites = world.clusters
+    usual_rps[:clusters] = serving_rps(sites.gpus, sites.rps, sites.utilisation)
     return State(
-        clusters=records(clusters, world.clusters, **CLUSTER),
-        plants=records(plants, world.plants, **PLANT),
-        units=records(len(world.units.names), world.units, **UNIT),
+        clusters=_with(
+            records(clusters, sites, **CLUSTER),
+            temperature_c=sites.setpoint_c, powered_gpus=sites.gpus, clock=1.0, restored=1.0,
+            was_up=True, units_back=True, phase=len(world.restoration.minutes), checking=np.nan,
+            left_on=np.inf, cool_minutes=-1.0,
+        ),
+        plants=_with(
+            records(plants, world.plants, **PLANT),
+            cold_mj=world.plants.buffer_mj, start_due=np.inf,
+        ),
+        units=_with(
+            records(len(world.units.names), world.units, **UNIT),
+            standby_since=np.inf, started=np.where(world.units.standby, 0.0, np.inf),
+        ),
         offers=records(len(offers.names), offers, share=float),
         tiers=records(tiers, known, **TIER),
-        services=records(len(services.names), services, **SERVICE),
+        services=_with(records(len(services.names), services, **SERVICE), pool_rps=np.inf),
         zones=records(zones, **ZONE),
-        targets=records(targets, **TARGET),
+        targets=_with(
+            records(targets, **TARGET),
+            capacity_rps=usual_rps, known_rps=usual_rps, frozen_rps=usual_rps,
+        ),
         requests=records((zones, tiers), **REQUEST),
         attempts=records((zones, tiers, repeats.shape[1]), **ATTEMPT),
-        platform=records(1, **reaction, **PLATFORM),
+        platform=_platforms(world)[:1].copy(),
         cooling=Cooling(
             np.zeros(clusters),
             np.zeros(plants),
@@ -413,7 +439,16 @@ def state_of(world: World) -> State:
         repeats=repeats,
         rise_c=np.zeros(len(world.model.regions)),
         ambient_c=np.zeros(len(world.model.regions)),
-    )
+    )  # fmt: skip
+
+
+def _platforms(world: World) -> Records:
+    """The platform as each scenario begins, shape (S,)."""
+    return _with(
+        records(len(world.timelines), world.reaction, **PLATFORM),
+        shedding=world.reaction.sheds, cold_now=1.0, most_rps=1.0, order_due=np.inf,
+        order_minute=np.inf, failure=np.inf, hottest_c=-np.inf, alert=np.inf,
+    )  # fmt: skip
 
 
 def _phases(world: World) -> Phases:
@@ -428,7 +463,7 @@ def course_of(world: World) -> Course:
     """What happens in a world in which no cluster has shut itself down."""
     none = np.zeros(0, dtype=np.int64)
     return Course(
-        scenarios=records(len(world.timelines), world.reaction),
+        scenarios=_platforms(world),
         failures=world.reaction.failures,
         interval=np.ascontiguousarray(world.interval.T),
         hour=world.hour,

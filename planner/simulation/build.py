@@ -308,7 +308,8 @@ def _reaction(timelines: tuple[Timeline, ...], coldest: float) -> ScenarioReacti
         failures[s, : len(timeline.failures)] = timeline.failures
 
     def amounts(name: str) -> Floats:
-        return _column([getattr(operation, name) for operation in operations])
+        found = (getattr(operation, name) for operation in operations)
+        return _column([math.inf if value is None else value for value in found])
 
     def whether(name: str, value: str) -> Bools:
         return np.array([getattr(operation, name) == value for operation in operations], dtype=bool)
@@ -335,10 +336,13 @@ def _reaction(timelines: tuple[Timeline, ...], coldest: float) -> ScenarioReacti
         shed_after=amounts("shedding_minutes"),
         ventilate_after=amounts("ventilation_minutes"),
         restart_after=amounts("restart_minutes"),
+        act_after=amounts("escalation_minutes") + amounts("response_minutes"),
+        detection_c=amounts("detection_c"),
+        standby_start_c=amounts("standby_start_c"),
+        switch_off_c=amounts("switch_off_c"),
+        shedding_c=amounts("shedding_c"),
         restart_hold=amounts("restart_hold_minutes"),
-        restart_per_minute=_column(
-            [(operation.restart_gpus_per_hour or math.inf) / 60 for operation in operations]
-        ),
+        restart_per_minute=amounts("restart_gpus_per_hour") / 60,
         failback=amounts("failback_minutes"),
         cooldown_share=amounts("cooldown_share"),
         cold_factor=amounts("cold_cache_factor"),

@@ -8,7 +8,7 @@ every minute.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from planner.simulation.arrays import (
 from planner.simulation.build import prepare
 from planner.simulation.caches import look_into_caches, warm_caches
 from planner.simulation.dispatch import dispatch, learn_capacity, look_for_heat, provide_capacity
-from planner.simulation.history import History, Places
+from planner.simulation.history import History
 from planner.simulation.machines import cool, heat_up, power, protect, shed, signal_standby, supply
 from planner.simulation.recording import (
     record_apart,
@@ -79,7 +79,8 @@ def run(world: World, only: frozenset[str] | None = None, reuse: History | None 
         Records that are not needed any more: their memory is written to again where it fits.
     """
     history = History.empty(world, only, reuse)
-    state, course, states = state_of(world), course_of(world), world.system_states
+    state, fresh = state_of(world), state_of(world)
+    course, states = course_of(world), world.system_states
     left = np.arange(len(world.timelines))
     outcome = Outcome(
         history.rows,
@@ -92,7 +93,8 @@ def run(world: World, only: frozenset[str] | None = None, reuse: History | None 
     )
     while len(left):
         limits = limits_of(world)
-        compiled(simulate_scenarios)(state, course, states, limits, left, outcome, history.places)
+        static = (states, limits, left, outcome, history.places)
+        compiled(simulate_scenarios)(state, fresh, course, *static)
         left = left[outcome.stopped[left] >= 0]
         if len(left):
             rows = course.interval[left, outcome.stopped[left]]
@@ -136,12 +138,13 @@ def _without_lost_clusters(world: World, scenarios: Ints, outcome: Outcome) -> S
 
 def simulate_scenarios(
     state: State,
+    fresh: State,
     course: Course,
     states: SystemStates,
     limits: Limits,
     scenarios: Ints,
     outcome: Outcome,
-    places: Places,
+    places: Any,
 ) -> None:
     """Simulate scenarios one after the other (compiled)."""
     clusters, plants, units, offers = state.clusters, state.plants, state.units, state.offers
@@ -149,7 +152,7 @@ def simulate_scenarios(
     requests, attempts, platform = state.requests, state.attempts, state.platform
     cooling, network, phases = state.cooling, state.network, state.phases
     for s in scenarios:
-        start(state, course, states, s)
+        start(state, fresh, course, states, s)
         outcome.stopped[s], entered, hour = -1, -1, course.hour[s]
         for minute in range(course.interval.shape[1]):
             row = row_of(course, clusters, s, minute, outcome.lost[s])
@@ -160,7 +163,7 @@ def simulate_scenarios(
                 enter(state, states, row)
                 entered = row
             set_demand(zones, course.usual_rps[hour, minute], states.demand_factor[row])
-            react(platform, course.failures[s], minute)
+            react(clusters, platform, course.failures[s], minute)
             fail_and_return(clusters, platform, minute)
             restore(clusters, targets, requests, attempts, platform, phases)
             admit(clusters, tiers, platform, phases)

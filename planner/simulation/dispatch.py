@@ -35,7 +35,8 @@ def provide_capacity(
 def _order(platform: Records, minute: int) -> None:
     """Operators order emergency capacity when they react to the failure that left too little."""
     now = platform[0]
-    due = min(now.order_due, now.failure_before + now.order)
+    alerted = now.alert + now.act_after + (now.order - now.reaction)
+    due = min(now.order_due, now.failure_before + now.order, alerted)
     now.order_due = due if now.short else np.inf
     if np.isinf(now.order_minute) and minute >= now.order_due:
         now.order_minute = minute

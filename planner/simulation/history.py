@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,41 +14,45 @@ from planner.scenarios.standard import asks_by_zone
 from planner.simulation.system_states import Bools, Floats, Ints
 from planner.simulation.world import World
 
-
-class Places(NamedTuple):
-    """Column of `History.rows` from which a record stands, −1 where it is not kept."""
-
-    demand_rps: int
-    attempts_rps: int
-    served_rps: int
-    zone_served_rps: int
-    temperature_c: int
-    clock: int
-    heat_mw: int
-    cooling_mw: int
-    envelope_mw: int
-    stopped_gpus: int
-    powered_gpus: int
-    supplied_gpus: int
-    load_rps: int
-    capacity_rps: int
-    known_capacity_rps: int
-    wanted_rps: int
-    cooling_capacity_mw: int
-    cold_mj: int
-    service_use: int
-    pool_use: int
-    waiting: int
-    stale: int
-    retrying: int
-    shed: int
-    rejected: int
-    dropped: int
-    timed_out: int
-    wasted: int
-    purged: int
-    gave_up: int
-    emergency_usd: int
+#: Records by their axis after minutes and scenarios.
+AXES: dict[str, tuple[str, ...]] = {
+    "K": ("demand_rps", "attempts_rps", "served_rps"),
+    "ZK": ("zone_served_rps",),
+    "C": (
+        "temperature_c",
+        "clock",
+        "off",
+        "heat_mw",
+        "cooling_mw",
+        "envelope_mw",
+        "stopped_gpus",
+        "powered_gpus",
+        "supplied_gpus",
+        "phase",
+    ),
+    "N": ("load_rps", "capacity_rps", "known_capacity_rps", "wanted_rps"),
+    "P": ("cooling_capacity_mw", "cold_mj"),
+    "X": ("service_use", "pool_use"),
+    "": (
+        "waiting",
+        "stale",
+        "retrying",
+        "shed",
+        "rejected",
+        "dropped",
+        "timed_out",
+        "wasted",
+        "purged",
+        "gave_up",
+        "emergency_usd",
+    ),
+}
+#: Records that are no numbers with a fraction, kept by themselves.
+APART: dict[str, type] = {"off": np.bool_, "phase": np.int64}
+#: Records that the cascade writes beside each other (`History.rows`).
+TOGETHER = tuple(name for names in AXES.values() for name in names if name not in APART)
+#: Column from which each of these stands, −1 where it is not kept.
+Places = namedtuple("Places", TOGETHER)  # type: ignore[misc]
 
 
 @dataclass
@@ -134,7 +139,7 @@ class History:
     order_minute: Floats
     standby_since: Floats
     rows: Floats
-    places: Places
+    places: Any
 
     @classmethod
     def empty(
@@ -165,7 +170,7 @@ class History:
                     record = made.transpose(1, 0, 2)
                 records[name] = record if axis else record[:, :, 0]
         starts = {name: end - columns[name] for name, end in ends.items() if columns[name]}
-        places = Places(*(starts.get(name, -1) for name in Places._fields))
+        places = Places(*(starts.get(name, -1) for name in TOGETHER))
         return cls(
             **records,
             order_minute=np.empty(scenarios),
@@ -203,40 +208,3 @@ def bytes_per_scenario(model: Model, only: frozenset[str] | None) -> float:
         if only is None or name in only
     )
     return 8.0 * numbers * model.simulation.horizon_minutes
-
-
-#: Records by their axis after minutes and scenarios.
-AXES: dict[str, tuple[str, ...]] = {
-    "K": ("demand_rps", "attempts_rps", "served_rps"),
-    "ZK": ("zone_served_rps",),
-    "C": (
-        "temperature_c",
-        "clock",
-        "off",
-        "heat_mw",
-        "cooling_mw",
-        "envelope_mw",
-        "stopped_gpus",
-        "powered_gpus",
-        "supplied_gpus",
-        "phase",
-    ),
-    "N": ("load_rps", "capacity_rps", "known_capacity_rps", "wanted_rps"),
-    "P": ("cooling_capacity_mw", "cold_mj"),
-    "X": ("service_use", "pool_use"),
-    "": (
-        "waiting",
-        "stale",
-        "retrying",
-        "shed",
-        "rejected",
-        "dropped",
-        "timed_out",
-        "wasted",
-        "purged",
-        "gave_up",
-        "emergency_usd",
-    ),
-}
-#: Records that are no numbers with a fraction, kept by themselves.
-APART: dict[str, type] = {"off": np.bool_, "phase": np.int64}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from planner.laws.compiling import compilable
-from planner.laws.traffic import Network, send, serving_rps
-from planner.simulation.arrays import Course, Phases, Records, State
+from planner.laws.traffic import Network, send
+from planner.simulation.arrays import Course, Records, State
 from planner.simulation.caches import fill_caches
 from planner.simulation.system_states import Bools, Floats, SystemStates
 
@@ -15,20 +15,26 @@ BOUNDLESS = 1e3
 
 
 @compilable
-def start(state: State, course: Course, states: SystemStates, s: int) -> None:
+def start(state: State, fresh: State, course: Course, states: SystemStates, s: int) -> None:
     """State before the failure: everything up at its set point, no request waits."""
-    _reset_platform(state.platform, course.scenarios[s])
-    _reset_machines(state.clusters, state.plants, state.units, state.phases)
-    _reset_targets(state.clusters, state.targets, state.recent_rps)
+    state.platform[0] = course.scenarios[s]
+    for c in range(len(state.clusters)):
+        state.clusters[c] = fresh.clusters[c]
+    for p in range(len(state.plants)):
+        state.plants[p] = fresh.plants[p]
+    for u in range(len(state.units)):
+        state.units[u] = fresh.units[u]
     for x in range(len(state.services)):
-        state.services[x].pool_rps, state.services[x].held = np.inf, 0.0
-        state.services[x].asked = 0.0
+        state.services[x] = fresh.services[x]
+    for n in range(len(state.targets)):
+        state.targets[n] = fresh.targets[n]
+        for minute in range(len(state.recent_rps)):
+            state.recent_rps[minute, n] = fresh.targets[n].capacity_rps
     for z in range(state.attempts.shape[0]):
         for k in range(state.attempts.shape[1]):
-            state.requests[z, k].stale = 0.0
+            state.requests[z, k] = fresh.requests[z, k]
             for a in range(state.attempts.shape[2]):
-                state.attempts[z, k, a].live = 0.0
-                state.attempts[z, k, a].retrying = 0.0
+                state.attempts[z, k, a] = fresh.attempts[z, k, a]
     for k in range(len(state.tiers)):
         for c in range(len(state.clusters)):
             state.left[k, c] = False
@@ -45,62 +51,6 @@ def start(state: State, course: Course, states: SystemStates, s: int) -> None:
             freeze(state.targets, state.platform)
         for n in range(len(state.targets)):
             state.targets[n].load_rps = 0.0
-
-
-@compilable
-def _reset_platform(platform: Records, scenario: Records) -> None:
-    now = platform[0]
-    now.reaction, now.order, now.reroute = scenario.reaction, scenario.order, scenario.reroute
-    now.sheds, now.operators_shed = scenario.sheds, scenario.operators_shed
-    now.migrates, now.operators_migrate = scenario.migrates, scenario.operators_migrate
-    now.failover, now.restart_check = scenario.failover, scenario.restart_check
-    now.queue_limit, now.patience = scenario.queue_limit, scenario.patience
-    now.rationing, now.by_platform = scenario.rationing, scenario.by_platform
-    now.standby_after, now.switch_off_after = scenario.standby_after, scenario.switch_off_after
-    now.shed_after, now.ventilate_after = scenario.shed_after, scenario.ventilate_after
-    now.restart_after, now.restart_hold = scenario.restart_after, scenario.restart_hold
-    now.restart_per_minute, now.failback = scenario.restart_per_minute, scenario.failback
-    now.cooldown_share = scenario.cooldown_share
-    now.cold_factor, now.cold_half_life = scenario.cold_factor, scenario.cold_half_life
-    now.cold_most, now.cold_now = scenario.cold_most, 1.0
-    now.shedding = scenario.sheds
-    now.short, now.busy, now.restoring = False, False, False
-    now.order_due, now.order_minute = np.inf, np.inf
-    now.error_share, now.most_rps = 0.0, 1.0
-
-
-@compilable
-def _reset_machines(clusters: Records, plants: Records, units: Records, phases: Phases) -> None:
-    for c in range(len(clusters)):
-        cluster = clusters[c]
-        cluster.temperature_c = cluster.setpoint_c
-        cluster.off, cluster.tripped, cluster.was_up = False, False, True
-        cluster.phase, cluster.phase_minutes = len(phases.minutes), 0.0
-        cluster.checking, cluster.back_from, cluster.left_on = np.nan, 0.0, np.inf
-        cluster.stopped_gpus, cluster.cool_minutes, cluster.units_back = 0.0, -1.0, True
-        cluster.recovered_from, cluster.failback_from = 0.0, 0.0
-        cluster.powered_gpus, cluster.clock, cluster.restored = cluster.gpus, 1.0, 1.0
-    for p in range(len(plants)):
-        plant = plants[p]
-        plant.cold_mj, plant.cooling_short, plant.start_due = plant.buffer_mj, False, np.inf
-        plant.next_start = 0.0
-    for u in range(len(units)):
-        units[u].standby_since = np.inf
-        units[u].started = 0.0 if units[u].standby else np.inf
-
-
-@compilable
-def _reset_targets(clusters: Records, targets: Records, recent_rps: Floats) -> None:
-    for n in range(len(targets)):
-        target = targets[n]
-        target.capacity_rps, target.load_rps, target.work_rps = 0.0, 0.0, 0.0
-        if n < len(clusters):
-            cluster = clusters[n]
-            target.capacity_rps = serving_rps(cluster.gpus, cluster.rps, cluster.utilisation)
-        target.known_rps = target.capacity_rps
-        target.frozen_rps = target.capacity_rps
-        for minute in range(len(recent_rps)):
-            recent_rps[minute, n] = target.capacity_rps
 
 
 @compilable
@@ -200,24 +150,37 @@ def row_of(course: Course, clusters: Records, s: int, minute: int, lost: Bools) 
 
 
 @compilable
-def react(platform: Records, failures: Floats, minute: int) -> None:
+def react(clusters: Records, platform: Records, failures: Floats, minute: int) -> None:
     """Which failure there is to react to, and whether operators and priorities are at work.
 
-    Where operators see to priorities, those are in force from their reaction to what failed last,
-    and for as long as requests find no room where they did already.
+    An action comes at its time after the failure or once a cluster has been so hot since, if that
+    is earlier. Where operators see to priorities, those are in force from their reaction to what
+    failed last, and for as long as requests find no room where they did already.
     """
     now = platform[0]
+    before = now.failure
     now.failure_before, now.failure = np.inf, np.inf
     for n in range(len(failures)):
         if failures[n] <= minute:
             now.failure = failures[n]
         if failures[n] <= max(minute - 1, 0):
             now.failure_before = failures[n]
-    now.reaction_due = now.failure + now.reaction
+    if now.failure != before:
+        now.hottest_c, now.alert = -np.inf, np.inf
+    for c in range(len(clusters)):
+        if clusters[c].gpus > 0 and now.failure <= minute:
+            now.hottest_c = max(now.hottest_c, clusters[c].temperature_c)
+    if now.hottest_c >= now.detection_c:
+        now.alert = min(now.alert, minute)
+    now.reaction_due = min(now.failure + now.reaction, now.alert + now.act_after)
     now.standby_due = now.reaction_due + now.standby_after
+    if now.hottest_c >= now.standby_start_c:
+        now.standby_due = min(now.standby_due, minute)
     now.restart_due = now.reaction_due + now.restart_after
     now.switches_off = minute >= now.reaction_due + now.switch_off_after
+    now.switches_off = now.switches_off or now.hottest_c >= now.switch_off_c
     now.holds_back = minute >= now.reaction_due + now.shed_after
+    now.holds_back = now.holds_back or now.hottest_c >= now.shedding_c
     now.ventilates = minute >= now.reaction_due + now.ventilate_after
     goes_on = now.holds_back or (now.shedding and now.short)
     now.shedding = now.sheds or (now.operators_shed and goes_on)

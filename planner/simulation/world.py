@@ -206,6 +206,10 @@ class ScenarioReaction:
         Whether the platform restores as a whole, not each cluster on its own.
     standby_after, switch_off_after, shed_after, ventilate_after, restart_after
         From the first action of operators to others of them.
+    act_after
+        From the alert to the first action.
+    detection_c, standby_start_c, switch_off_c, shedding_c
+        Temperatures that trigger the alert and these actions, °C, infinite for none.
     restart_hold, failback
         Minutes below the restart temperature before checks, and from a restart to its requests.
     restart_per_minute
@@ -236,6 +240,11 @@ class ScenarioReaction:
     shed_after: Floats
     ventilate_after: Floats
     restart_after: Floats
+    act_after: Floats
+    detection_c: Floats
+    standby_start_c: Floats
+    switch_off_c: Floats
+    shedding_c: Floats
     restart_hold: Floats
     restart_per_minute: Floats
     failback: Floats

@@ -136,6 +136,8 @@ def test_a_fleet_remembers_its_measures(model: Model) -> None:
     [
         ("measures.tank={capital_usd: 5.0}", "changes nothing"),
         ("measures.alarms.operations.detection_minutes=60.0", "are not less than 5 without it"),
+        ("measures.alarms.operations.detection_c=65.0", "above 65, the highest set point"),
+        ("scenarios.slow.operations={shedding_c: 120.0}", "where the last cluster is off, not 120"),
         ("measures.tank.feeds=[second]", "belongs to measure `feed` already"),
         ("measures.starter.automatic=[west-chillers]", "already start automatically"),
         ("measures.controls.independent={east-chillers: [control]}", "does not depend on"),

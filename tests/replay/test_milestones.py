@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -54,6 +55,15 @@ def history(world: World) -> History:
     history.order_minute = np.array([np.inf])
     history.standby_since = np.full((1, len(world.units.names)), np.inf)
     return history
+
+
+def test_an_alarm_comes_by_heat_if_that_is_earlier(world: World, history: History) -> None:
+    """A loss at minute 3: by time the alarm comes at 8 and the first action at 18."""
+    hot = replace(world, reaction=replace(world.reaction, detection_c=np.array([70.0])))
+    history.temperature_c[5:, 0] = 70.0
+    for site, alarm in ((world, 8), (hot, 5)):
+        assert event_minute(site, history, "alarm", (), 0.0) == alarm
+        assert event_minute(site, history, "first_action", (), 0.0) == alarm + 10
 
 
 def test_every_quantity_and_event_can_be_read():

@@ -251,6 +251,10 @@ def recovering(draw: st.DrawFn, model: Model) -> Model:
         shedding_minutes=draw(st.sampled_from([0.0, 3.0])),
         ventilation_minutes=draw(st.sampled_from([0.0, 10.0])),
         cooldown_share=draw(st.sampled_from([0.0, 0.25])),
+        detection_c=draw(st.sampled_from([None, 72.0])),
+        standby_start_c=draw(st.sampled_from([None, 70.0])),
+        switch_off_c=draw(st.sampled_from([None, 76.0])),
+        shedding_c=draw(st.sampled_from([None, 68.0])),
     )
     return model.replace(clusters=clusters, cooling_units=kinds, operations=reaction)
 

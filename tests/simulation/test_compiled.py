@@ -11,29 +11,41 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from simulation.random_worlds import cases, recovering
+from support import often
 
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.laws import compiling
 from planner.laws.queues import p99_wait_seconds
-from planner.scenarios.generators import all_scenarios
 from planner.simulation import cascade
 
 
-def test_plain_python_and_compiled_code_agree(
-    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+@settings(
+    derandomize=True,
+    deadline=None,
+    max_examples=often(6, 500),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(data=st.data())
+def test_plain_python_and_compiled_code_agree_on_random_platforms(
+    data: st.DataObject, tiny: LoadedModel
 ) -> None:
-    short = tiny.model.simulation.replace(horizon_minutes=45.0)
-    model = tiny.model.replace(simulation=short)
-    fleet, scenarios = Fleet.existing(model), all_scenarios(model)
+    """With every mechanism in some of them: restarts, racks, doors, cold caches, triggers."""
+    case = data.draw(cases(tiny.model, most=1))
+    model = data.draw(recovering(case.model))
+    fleet = Fleet.existing(model)
 
-    _, compiled = cascade.simulate(model, fleet, scenarios)
-    monkeypatch.setattr(cascade, "compiled", lambda function: function)
-    _, plain = cascade.simulate(model, fleet, scenarios)
+    _, compiled = cascade.simulate(model, fleet, case.scenarios)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(cascade, "compiled", lambda function: function)
+        _, plain = cascade.simulate(model, fleet, case.scenarios)
 
-    assert compiled.served_rps.min() < compiled.demand_rps.max()
     np.testing.assert_allclose(compiled.rows, plain.rows, rtol=1e-9, atol=1e-9)
     np.testing.assert_array_equal(compiled.off, plain.off)
+    np.testing.assert_array_equal(compiled.order_minute, plain.order_minute)
 
 
 def waits(count: Any) -> float:

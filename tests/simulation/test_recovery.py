@@ -30,7 +30,6 @@ from planner.infrastructure.entities import Measure, Model, Plant, Service
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.operations import Reaction
 from planner.optimization.formulation.problem import ProblemData
-from planner.simulation.cascade import simulate
 
 
 @pytest.fixture(scope="module")
@@ -234,6 +233,75 @@ class TestCoolingDown:
         assert served[[34, 35]] == pytest.approx([400, 800])
 
 
+class TestTemperatures:
+    """A chiller of ten is lost at minute 0 in `steady`: a degree a minute from 65 °C on."""
+
+    @staticmethod
+    def slow(model: Model, **operations: object) -> Model:
+        """The model with an alert that comes after an hour, unless a temperature raises it."""
+        return operating(hasty(model), detection_minutes=60, **operations)
+
+    @pytest.mark.parametrize(
+        ("operations", "minute"),
+        [
+            ({"detection_c": 70.0}, 5 + 10),
+            ({"detection_c": 70.0, "escalation_minutes": 2, "switch_off_minutes": 3}, 5 + 15),
+            ({"switch_off_c": 68.0}, 3),
+            # The earlier of both counts.
+            ({"detection_c": 94.0, "detection_minutes": 4}, 4 + 10),
+            ({"switch_off_c": 94.0, "detection_minutes": 4}, 4 + 10),
+        ],
+    )
+    def test_what_cannot_be_cooled_goes_off_at_a_temperature(
+        self, steady: Model, operations: dict[str, float], minute: int
+    ) -> None:
+        model = operating(self.slow(steady), **operations)
+        powered = run(model, lose_chillers(1)).cluster("powered_gpus", "site")
+        assert powered[[minute - 1, minute]] == pytest.approx([1000, 900])
+
+    def test_a_later_failure_is_detected_anew(self, steady: Model) -> None:
+        model = self.slow(steady, detection_c=70.0)
+        # It is above 70 °C when the second chiller goes: the alert comes at once.
+        powered = run(model, lose_chillers(1), lose_chillers(1, at=40))
+        assert powered.cluster("powered_gpus", "site")[[49, 50]] == pytest.approx([900, 800])
+
+    def test_a_scenario_or_a_measure_may_bring_a_temperature(self, steady: Model) -> None:
+        case = run(self.slow(steady), lose_chillers(1), operations={"switch_off_c": 68.0})
+        assert case.cluster("powered_gpus", "site")[[2, 3]] == pytest.approx([1000, 900])
+        measure = Measure(name="sensors", operations=Reaction(switch_off_c=68.0))
+        model = self.slow(steady).replace(measures={"sensors": measure})
+        fleet = replace(Fleet.existing(model), measures=frozenset({"sensors"}))
+        powered = run(model, lose_chillers(1), fleet=fleet).cluster("powered_gpus", "site")
+        assert powered[[2, 3]] == pytest.approx([1000, 900])
+
+    def test_standby_cooling_starts_at_a_temperature(self, steady: Model) -> None:
+        spare = Plant(
+            name="spare",
+            region="here",
+            cools=("site",),
+            role="emergency",
+            existing={"fan": 1},
+            automatic=False,
+        )
+        model = steady.replace(plants={**steady.plants, "spare": spare})
+        model = self.slow(model, standby_start_c=68.0)
+        carried = run(model, lose_chillers(1)).plant("spare")
+        # Told at minute 3; fans need seven.
+        assert np.flatnonzero(carried)[0] == 10
+
+    def test_priorities_are_in_force_from_a_temperature_on(self, steady: Model) -> None:
+        model = self.slow(steady, priority_shedding="operator", shedding_c=68.0)
+        served = run(model, lose_chillers(1), surge(2, 0, 1000)).served("high")
+        assert served[[2, 3]] == pytest.approx([400, 800])
+
+    def test_emergency_capacity_is_ordered_after_an_alert_by_temperature(self, two: Model) -> None:
+        model = self.slow(two, detection_c=72.0)
+        case = run(model, lose("plant", "first-plant"), surge(4, 10, 1000))
+        alert = int(np.flatnonzero(case.cluster("temperature_c", "first") >= 72)[0])
+        assert 10 < alert < 70
+        assert case.history.order_minute[0] == alert + 10 + 5
+
+
 class TestUnits:
     def test_units_start_one_after_the_other(self, one: Model) -> None:
         model = changed(one, "plants", "chillers", start_interval_minutes=4)
@@ -372,26 +440,3 @@ class TestColdCaches:
     def test_growing_demand_finds_warm_caches(self, two: Model) -> None:
         model = operating(hasty(two), cold_cache_factor=2.0)
         assert (run(model, surge(1.2, 10, 1000)).served()[10:] == 600).all()
-
-
-def test_plain_python_and_compiled_code_agree(
-    steady: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With all mechanisms at once."""
-    from planner.simulation import cascade
-
-    model = spreading(steady, envelope_mw_per_k=0.05, ventilation_mw_per_k=0.1)
-    model = changed(model, "plants", "chillers", start_interval_minutes=3, restart_units=7)
-    model = changed(model, "cooling_units", "chiller", start_below_c=90.0)
-    model = operating(
-        model, restart_gpus_per_hour=900, restart_hold_minutes=3, cooldown_share=0.2,
-        standby_start_minutes=2, switch_off_minutes=4, failback_minutes=2, cold_cache_factor=1.3,
-    )  # fmt: skip
-    fleet = run(model, lose_chillers(5)).world.stacker.fleet
-    scenarios = run(model, lose_chillers(6, minutes=15)).world.timelines
-    cases = tuple(timeline.scenario for timeline in scenarios)
-    _, compiled = simulate(model, fleet, cases)
-    monkeypatch.setattr(cascade, "compiled", lambda function: function)
-    _, plain = simulate(model, fleet, cases)
-    np.testing.assert_allclose(compiled.rows, plain.rows, rtol=1e-9, atol=1e-9)
-    assert compiled.stopped_gpus.max() > 0

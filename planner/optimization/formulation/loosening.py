@@ -8,7 +8,8 @@ are. In stages,
 - floors are asked for in one minute of the stage that is simulated, that of the largest demand in
   all, at the demand and the ambient of that minute, and up to the tolerance of the verdict; not
   after the loss of a feed that only a measure brings, which may start the standard anew;
-- standby units carry load as early as they could after the first event of the scenario;
+- standby units carry load, and emergency capacity has arrived, as early as they could after the
+  first event of the scenario: at once detected where a temperature may raise the alert.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ import numpy as np
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import plant_units
-from planner.infrastructure.measures import feed_hit
+from planner.infrastructure.measures import capped, feed_hit
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.relevance import cooling_matters
 from planner.optimization.formulation.stages import Stage
+from planner.optimization.formulation.time_slices import arrival_minute
 from planner.scenarios.climate import ambient_at, excess_c
 from planner.scenarios.demand import Floats, demand_at
 from planner.scenarios.standard import ALL, TOLERANCE
@@ -84,17 +86,24 @@ def _full_service(model: Model, stage: Stage) -> bool:
     return floors.get(ALL, 0.0) >= 1 or all(floors.get(tier, 0.0) >= 1 for tier in tiers)
 
 
-def _loosened(data: ProblemData, stage: Stage) -> Stage:
-    """A stage with what is asked in its minute of the largest demand."""
+def _loosened(data: ProblemData, stage: Stage, numbers: frozenset[int] = frozenset()) -> Stage:
+    """A stage with what is asked in its minute of the largest demand.
+
+    Parameters
+    ----------
+    numbers
+        Reaction variants that the stage is of; none means all.
+    """
     model, timeline = data.model, stage.timeline
-    variants = tuple((numbers, _loosened(data, one)) for numbers, one in stage.variants)
+    variants = tuple((numbers, _loosened(data, one, numbers)) for numbers, one in stage.variants)
     minutes = _simulated(model, stage)
     if not len(minutes) or _counts_anew(data, stage):
         return replace(stage, variants=variants, floors={}, floors_if_up={})
     factors = np.array([stage.state.demand_factor.get(zone, 1.0) for zone in model.zones])
     demand = demand_at(model, timeline.start_hour, minutes) * factors[:, None]
     busiest = int(demand.sum(axis=0).argmax())
-    started, either = _started(model, stage, float(minutes[busiest]))
+    automatic, earliest = _earliest(data, timeline, numbers)
+    started, either = _started(model, automatic, earliest, stage, float(minutes[busiest]))
     rps = {
         (zone, tier): float(amount) * entry.share
         for zone, amount in zip(model.zones, demand[:, busiest], strict=True)
@@ -110,6 +119,7 @@ def _loosened(data: ProblemData, stage: Stage) -> Stage:
         down_rps={key: min(now, rps[key]) for key, now in stage.down_rps.items()},
         floors=_less(stage.floors),
         floors_if_up=_less(stage.floors_if_up),
+        offers=_arrived(model, earliest, stage, float(minutes[busiest])),
         started=started,
         started_or_restarting=either,
     )
@@ -172,17 +182,48 @@ def _less_hot_c(model: Model, region: str, timeline: Timeline, minute: float) ->
     return min(0.0, above - planned)
 
 
+def _earliest(
+    data: ProblemData, timeline: Timeline, numbers: frozenset[int]
+) -> tuple[frozenset[str], Timeline]:
+    """The fastest reaction of some variants, and plants that some of them start automatically.
+
+    At once detected where a temperature may raise the alarm.
+    """
+    reactions = data.reactions
+    names = frozenset[str]().union(*(reactions[n] for n in numbers or range(len(reactions))))
+    measures = [data.model.measures[name] for name in sorted(names)]
+    operations = capped(timeline.operations, measures) if measures else timeline.operations
+    if operations.detection_c is not None:
+        operations = operations.replace(detection_minutes=0.0)
+    automatic = frozenset(name for measure in measures for name in measure.automatic)
+    return automatic, replace(timeline, operations=operations)
+
+
+def _arrived(model: Model, timeline: Timeline, stage: Stage, minute: float) -> tuple[str, ...]:
+    """Offers that may have arrived by a minute."""
+    down, delivered = stage.state.offers_down, stage.state.offer_share
+    early = (
+        offer
+        for offer in model.offers
+        if arrival_minute(model, timeline, offer) <= minute
+        and offer not in down
+        and delivered.get(offer, 1.0)
+    )
+    return tuple(dict.fromkeys((*stage.offers, *early)))
+
+
 def _started(
-    model: Model, stage: Stage, minute: float
+    model: Model, automatic: frozenset[str], timeline: Timeline, stage: Stage, minute: float
 ) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
     """Units that may carry load by a minute after the first event; with those restarting."""
-    timeline = stage.timeline
     first = min((timed.begins for timed in timeline.events), default=0.0)
-    reaction = timeline.failure_at(first) + timeline.standby_minutes
+    by_heat = timeline.operations.standby_start_c is not None
+    reaction = 0.0 if by_heat else timeline.failure_at(first) + timeline.standby_minutes
     either: dict[str, frozenset[str]] = {}
     for name, known in stage.started_or_restarting.items():
         plant = model.plants[name]
-        begins = first if plant.automatic else max(first, reaction)
+        by_itself = plant.automatic or name in automatic
+        begins = first if by_itself else max(first, reaction)
         early = [
             unit
             for unit in plant_units(model, name)
