@@ -20,7 +20,7 @@ from planner.infrastructure.fields import (
 
 
 class ReactionTimes(Entity):
-    """Times of reaction, and temperatures that trigger it earlier, as measures and scenarios do."""
+    """Times of reaction, and temperatures that trigger it earlier, of a measure or scenario."""
 
     detection_minutes: Minutes | None = None
     """From the failure to the alert (thermal monitoring, earlier detection)."""
