@@ -18,45 +18,9 @@ if TYPE_CHECKING:
 
 #: Options that speak of roadmaps too.
 OF_ROADMAPS = frozenset({"plan_file", "texts", "policies", "junit", "as_json", "quiet"})
-#: What rules may speak of, as `planner.plan.metrics.METRICS` has it (a test compares the two).
-METRIC_HELP = """
-\b
-Metrics, with what may stand in brackets and examples of limits:
-  capital [category]                    paid once: 900M, 1.2B
-  usd_per_year [category]               all of a year: 90M
-  gap                                   optimality gap of the plan: 0.1%
-  survives [class or scenario]          share of scenarios: 0.99, 99%
-  scenarios [class]                     how many were judged: 30
-  served [tier]                         least in any scenario: 95%
-  recovery_minutes [class or scenario]  longest until full service: 90, 2h
-  peak_temperature_c [class or scenario]  hottest cluster: 85
-  lost_requests [class or scenario]     most in one scenario: 3M
-  lost_requests_per_year                expected: 500k
-  emergency_usd [class or scenario]     most in one scenario: 2M
-  gpus [cluster or region]              in the end: 12k
-  cooling_mw [plant or region]          all units at design ambient: 40MW
-  emergency_gpus [offer or provider]    reserved in the cloud: 3200
-  rounds                                of optimising and simulating: 5
-  age_days                              since the plan was made: 30, 12h
-
-Without brackets a rule is about the whole plan. Categories are cooling,
-servers, building, power (gpus: these three together), regions, measures,
-emergency, energy, transport, recourse and risk; classes are single, double,
-common, region and extreme. A scenario that never recovers is above every limit.
-A figure that the plan does not have fails every rule on it.
-
-Metrics of a roadmap; what failures do is taken in the period in which it is worst:
-
-\b
-  npv_usd                               of all costs: 2B
-  capital [year]                        most on any path: 400M
-  budget_used [year]                    most on any path: 95%
-  order_by [kind or asset]              first month of an order: 2027-03
-  in_service [kind or asset]            first month in service: 2028-01
-  delay_usd_per_month [kind or asset]   dearest that was priced: 3M
-  survives [period]                     share of scenarios: 99%
-  bridged [period]                      scenarios no order reaches: 5
-  gap, age_days, served, recovery_minutes, peak_temperature_c, emergency_usd
+RULES = """
+Without brackets a rule is about the whole plan, or the worst period of a roadmap. A scenario that
+never recovers is above every limit. A figure that the plan does not have fails every rule on it.
 
 \b
 A policy file:
@@ -77,7 +41,33 @@ Exits with 4 if a rule fails, 0 if all hold, 2 if a rule or the plan is wrong.
 """
 
 
-@click.command("check-plan", epilog=METRIC_HELP)
+class CheckCommand(click.Command):
+    """A command whose help tells what rules may speak of."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List metrics, with what may stand in brackets and examples of limits."""
+        from planner.plan.metrics import CATEGORIES, METRICS
+        from planner.plan.rules import EXAMPLES
+        from planner.roadmap.metrics import ROADMAP_METRICS
+        from planner.scenarios.components import SEVERITY_ORDER
+
+        for title, metrics in (("a plan", METRICS), ("a roadmap", ROADMAP_METRICS)):
+            lines = [
+                (
+                    f"{metric.name} [{metric.keys}]" if metric.keys else metric.name,
+                    f"{metric.meaning} ({EXAMPLES[metric.unit]})",
+                )
+                for metric in metrics.values()
+            ]
+            with formatter.section(f"Metrics of {title}, with limits"):
+                formatter.write_dl(lines, col_max=24)
+        formatter.write_paragraph()
+        formatter.write_text(f"Categories: {', '.join(CATEGORIES)}.")
+        formatter.write_text(f"Classes: {', '.join(SEVERITY_ORDER)}.")
+        super().format_epilog(ctx, formatter)
+
+
+@click.command("check-plan", cls=CheckCommand, epilog=RULES)
 @plan_argument(
     "Change a value of the model to simulate beyond what the plan was made with (repeatable)."
 )

@@ -168,16 +168,14 @@ def _known(record: Mapping[str, Any]) -> dict[str, Any]:
 def _pairs(was: Sequence[Any], now: Sequence[Any]) -> dict[int, int]:
     """Entries of a list that are alike by their place there: those of another by theirs.
 
-    Alike are those that agree in every text and in most of the rest; the most alike find each other
-    first.
+    Alike are those that agree in every text and in something else, if they have anything else; the
+    most alike find each other first.
     """
     alike = sorted(
-        (
-            (-_agreement(old, new), abs(at - number), at, number)
-            for at, old in enumerate(was)
-            for number, new in enumerate(now)
-            if _agreement(old, new)
-        ),
+        (-agree, abs(at - number), at, number)
+        for at, old in enumerate(was)
+        for number, new in enumerate(now)
+        if (agree := _agreement(_known(old), _known(new)))
     )
     pairs: dict[int, int] = {}
     for _, _, at, number in alike:
@@ -186,12 +184,11 @@ def _pairs(was: Sequence[Any], now: Sequence[Any]) -> dict[int, int]:
     return pairs
 
 
-def _agreement(old: Mapping[str, Any], new: Mapping[str, Any]) -> float:
+def _agreement(old: dict[str, Any], new: dict[str, Any]) -> float:
     """Share of fields in which two records agree; 0 where their names or kinds differ."""
-    keys = {*old, *new}
-    same = {key for key in keys if old.get(key) == new.get(key)}
-    texts = {key for key in keys if any(isinstance(record.get(key), str) for record in (old, new))}
-    others = {key for key in keys - texts if not (old.get(key) is None and new.get(key) is None)}
-    if not texts <= same or (others and not others & same):
+    same = {key for key in old.keys() & new.keys() if old[key] == new[key]}
+    fields = old.keys() | new.keys()
+    texts = {key for key in fields if str in (type(old.get(key)), type(new.get(key)))}
+    if not texts <= same or (fields > texts and same <= texts):
         return 0.0
-    return (len(texts) + len(others & same)) / max(1, len(texts | others))
+    return len(same) / max(1, len(fields))

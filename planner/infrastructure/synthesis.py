@@ -17,8 +17,10 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import planner
 from planner.infrastructure.catalogue import catalogue, data_directory, hot_week_names
 from planner.json_text import json_text
 from planner.laws.heat import derated_mw
@@ -60,60 +62,6 @@ OFFERS = (
     ("aws-p5", "eu-central", "H100-SXM5-80GB"),
 )
 CHILLERS = ("chiller-1.75", "chiller-3.5", "chiller-9.7")
-COMMON = """\
-services:
-  global-dns: {plane: edge}
-  edge-network: {plane: edge, depends_on: [gateway, global-dns]}
-  gateway: {plane: service, depends_on: [inference, sign-in], degrades_without: [usage-log]}
-  sign-in: {plane: service, depends_on: [accounts]}
-  scheduler: {plane: control}
-  inference: {plane: service, depends_on: [model-store], degrades_without: [scheduler]}
-  accounts: {plane: state}
-  model-store: {plane: state}
-  usage-log: {plane: state}
-tiers:
-  critical: {priority: 1, share: 0.15, sla: 0.9999, latency_limit_ms: 120.0, thermal_limit_c: 90.0,
-    value_usd_per_1000_requests: 40.0, sla_credit_usd_per_1000_requests: 10.0, entry: edge-network,
-    retry: {attempts: 2, backoff_minutes: 2.0, gives_up: 0.4}}
-  business: {priority: 2, share: 0.25, sla: 0.999, latency_limit_ms: 120.0, thermal_limit_c: 92.0,
-    value_usd_per_1000_requests: 20.0, sla_credit_usd_per_1000_requests: 5.0, entry: edge-network,
-    retry: {attempts: 2, backoff_minutes: 2.0, gives_up: 0.4}}
-  paid: {priority: 3, share: 0.35, sla: 0.99, latency_limit_ms: 200.0,
-    value_usd_per_1000_requests: 8.0, entry: edge-network,
-    retry: {attempts: 2, backoff_minutes: 2.0, gives_up: 0.4}}
-  free: {priority: 4, share: 0.25, latency_limit_ms: 200.0, value_usd_per_1000_requests: 2.0,
-    entry: edge-network, retry: {attempts: 1, backoff_minutes: 2.0, gives_up: 0.5}}
-operations: {detection_minutes: 2.0, response_minutes: 8.0, approval_minutes: 0.0,
-  failover_minutes: 4.0, priority_shedding: automatic, restart_check_minutes: 15.0,
-  restoration: [{capacity: 0.5, minutes: 15.0}]}
-finance: {discount_rate: 0.09, emergency_budget_usd: 100000000.0}
-policies: {emergency_cooling_share: 0.3}
-standard:
-  single: [{tier: each, from_minute: 10, least_served: 1.0}]
-  double: [{tier: each, from_minute: 10, least_served: 1.0}]
-  common:
-    - {tier: critical, from_minute: 10, least_served: 0.99}
-    - {tier: all, from_minute: 10, least_served: 0.9}
-    - {tier: each, from_minute: 120, least_served: 1.0}
-  region:
-    - {tier: critical, from_minute: 10, least_served: 0.99}
-    - {tier: business, from_minute: 10, least_served: 0.95}
-    - {tier: all, from_minute: 10, least_served: 0.75}
-    - {tier: each, from_minute: 120, least_served: 1.0}
-generators:
-  unit: {severity: single}
-  units: {severity: double}
-  plant: {severity: common}
-  feed: {severity: single}
-  region: {severity: region}
-  provider: {severity: single}
-  heat_wave: {severity: common}
-  heat_wave_unit: {severity: double, frequency_per_year: 0.02}
-  surge: {severity: common}
-  heat_wave_rise_c: 3.0
-  surge_factor: 1.15
-simulation: {horizon_minutes: 1560.0}
-"""
 
 
 @dataclass(frozen=True)
@@ -182,7 +130,8 @@ def model_text(regions: int, seed: int) -> str:
                 break_long_words=False,
                 break_on_hyphens=False,
             )
-    return "\n".join(lines) + "\n" + COMMON
+    common = Path(planner.__file__).parent / "starter" / "synthetic.yaml"
+    return "\n".join([*lines, common.read_text("utf-8").partition("\n")[2]])
 
 
 Entries = dict[str, dict[str, Any]]

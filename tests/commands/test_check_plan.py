@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,8 +11,9 @@ import pytest
 from support import restated
 
 from planner.commands import main
-from planner.commands.check_plan import METRIC_HELP
 from planner.plan.metrics import CATEGORIES, METRICS
+from planner.roadmap.metrics import ROADMAP_METRICS
+from planner.scenarios.components import SEVERITY_ORDER
 
 POLICY = """\
 rules:
@@ -180,11 +180,9 @@ def test_a_plan_that_contradicts_itself_is_refused(plan, small, tmp_path):
 
 def test_help_describes_every_metric(plan):
     text = plan("check-plan", "--help").out
-    lines = METRIC_HELP.splitlines()
+    of_plans, of_roadmaps = text.split("Metrics of a roadmap")
     for name, metric in METRICS.items():
-        assert name in text
-        line = next(line for line in lines if name in re.split(r"[ ,]+", line))
-        # What may stand in brackets is said where there is any, and nowhere else.
-        assert ("[" in line) == bool(metric.keys)
-    assert all(category in METRIC_HELP for category in CATEGORIES)
+        assert f"  {name} [{metric.keys}]" in of_plans if metric.keys else f"  {name} " in of_plans
+    assert all(f"  {name} " in of_roadmaps for name in ROADMAP_METRICS)
+    assert all(word in of_roadmaps for word in (*CATEGORIES, *SEVERITY_ORDER))
     assert max(map(len, text.splitlines())) <= 80
