@@ -12,6 +12,7 @@ from planner.commands.options import (
     bundle,
     gap_option,
     output_options,
+    refuse_others,
     setting_option,
     solves_option,
     workers_options,
@@ -110,7 +111,7 @@ def command(
     if markdown and output.as_json:
         raise click.UsageError("Give --markdown or --json, not both.")
     if is_roadmap(Path(sides.a)) and is_roadmap(Path(sides.b)):
-        return _of_roadmaps(sides, markdown, effort, fail_if_worse, output)
+        return _of_roadmaps(sides, fail_if_worse, output)
     a, b = named_sides(sides.a, sides.b, sides.models, sides.overrides, output.say)
     comparison = compare(a, b)
     causes: Effects | None = None
@@ -126,17 +127,13 @@ def command(
     return EXIT_NOT_SURVIVED if fail_if_worse and comparison.lost else EXIT_DONE
 
 
-def _of_roadmaps(
-    sides: SideOptions, markdown: bool, effort: EffectOptions, fail_if_worse: bool, output: Output
-) -> int:
+def _of_roadmaps(sides: SideOptions, fail_if_worse: bool, output: Output) -> int:
     """Compare two roadmaps."""
     from planner.reporting.roadmap import show_roadmap_comparison
     from planner.roadmap.comparison import compare_roadmaps
 
-    if markdown or effort.explain or sides.models or sides.overrides:
-        raise click.UsageError(
-            "roadmaps are compared without --markdown, --explain, --model, --set."
-        )
+    taken = {"a", "b", "fail_if_worse", "as_json", "quiet", "jobs", "scheduler"}
+    refuse_others(taken, "two roadmaps")
     found = compare_roadmaps(Path(sides.a), Path(sides.b))
     show_roadmap_comparison(found, output.as_json)
     return EXIT_NOT_SURVIVED if fail_if_worse and found.lost else EXIT_DONE

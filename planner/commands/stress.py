@@ -16,6 +16,7 @@ from planner.commands.options import (
     examples,
     file_option,
     output_options,
+    refuse_others,
     workers_options,
 )
 from planner.commands.parameter_types import FiniteRange
@@ -26,16 +27,11 @@ if TYPE_CHECKING:
     from planner.analysis.stress.search import SizeSummary
     from planner.infrastructure.failures import HourChoice
 
-#: Options of a search, which a certificate states itself.
-OF_A_SEARCH = {
-    "size": "-k",
-    "hours": "--hours",
-    "services": "--services",
-    "only": "--only",
-    "excluded": "--except",
-    "time_limit": "--time-limit",
-    "file": "-o",
-}
+#: Options that say something to a certificate, which states its search itself.
+OF_CERTIFICATES = frozenset(
+    {"model", "overrides", "plan_file", "check", "share", "certificate"}
+    | {"as_json", "quiet", "jobs", "scheduler"}
+)
 #: What Ctrl-C does.
 INTERRUPTED = "Interrupted: ending with the sets that are settled; again quits at once.\n"
 
@@ -210,21 +206,12 @@ def command(
     return EXIT_DONE if result.complete else EXIT_TIME_LIMIT
 
 
-def _is_given(option: str) -> bool:
-    source = click.get_current_context().get_parameter_source(option)
-    return source is not click.core.ParameterSource.DEFAULT
-
-
 def _check(subject: SubjectOptions, path: Path, share: float, output: Output) -> int:
     """Simulate a certificate again."""
     from planner.analysis.stress.certificate import check_certificate, read_certificate
     from planner.reporting.stress import show_check
 
-    given = [names for option, names in OF_A_SEARCH.items() if _is_given(option)]
-    if given:
-        raise click.UsageError(
-            f"--check simulates what the certificate says: it goes without {', '.join(given)}."
-        )
+    refuse_others(OF_CERTIFICATES, "--check, which simulates what the certificate says")
     certificate = read_certificate(path)
     found = subject.open(output)
     progress = output.progress
