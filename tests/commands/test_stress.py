@@ -112,7 +112,10 @@ def test_a_certificate_of_something_else_is_refused(plan, certificate, tiny_plan
         (("--certificate", "a.json", "--check", "b.json"), "--check reads a certificate"),
         (("--share", "0.5"), "--share needs --check"),
         (("--check", "absent.json"), "cannot be read"),
-        (("--check", "a.json", "-k", "2", "-o", "a.svg"), "--at-once, --output does not apply to --check"),
+        (
+            ("--check", "a.json", "-k", "2", "-o", "a.svg"),
+            "--at-once, --output does not apply to --check",
+        ),
     ],
 )
 def test_wrong_input_exits_with_2(plan, options, said):

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from reporting.browser import PROGRAM, chromium
 
+from planner.infrastructure.loading import load_model
+
 pytest.importorskip("panel", reason="needs the extra `explore`")
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no chromium here: Debian's package has it")
 #: Milliseconds that a plan may take on a busy machine.
@@ -139,6 +141,13 @@ def test_a_slider_by_keyboard_changes_the_plan_which_is_kept_and_opened_again(
     page.get_by_text("wrote more-demand").wait_for()
     kept = json.loads((folder / "more-demand" / "plan.json").read_text())
     assert kept["model"]["overrides"] == ["zones.*.demand_rps=*1.1"]
+    page.get_by_role("button", name="Write it as a model file").press("Enter")
+    page.get_by_text("wrote more-demand.yaml").wait_for()
+    demand = {name: zone.demand_rps for name, zone in load_model("tiny").model.zones.items()}
+    written = load_model(folder / "more-demand.yaml").model.zones
+    assert {name: zone.demand_rps for name, zone in written.items()} == pytest.approx(
+        {name: 1.1 * rps for name, rps in demand.items()}
+    )
     page.get_by_role("button", name="Back to the model").click()
     page.locator("pre.command", has_not_text="--set").wait_for()
     assert slider.get_attribute("aria-valuenow") == "100.0"
