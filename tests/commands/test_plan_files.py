@@ -242,6 +242,14 @@ class TestReading:
         (problem,) = problems(lambda p: p.update(schema_version=version))
         assert problem.startswith("schema_version: expected 1")
 
+    def test_a_plan_of_a_version_before_0_6_is_refused_in_one_line(self, plan, data, tmp_path):
+        old = data | {"versions": data["versions"] | {"planner": "0.5.1"}}
+        (tmp_path / "plan.json").write_text(json.dumps(old))
+        ran = plan("simulate", "--plan", tmp_path)
+        assert (ran.code, ran.out) == (2, "")
+        assert "was made by version 0.5.1; plans of version 0.6 and later are read" in ran.err
+        assert "1 problem in the input" in ran.err
+
     def test_later_fields_are_ignored(self, data, tiny, tmp_path):
         path = tmp_path / "plan.json"
         path.write_text(
