@@ -73,21 +73,47 @@ def stated_plan(path: Path) -> Plan:
         With every problem: unreadable, or not a plan.
     """
     path = file_of(path)
-    content = read_bytes(path, str(path))
-    try:
-        data = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InputError.single(str(path), f"is not a plan in JSON: {error}") from error
+    data = json_of(path, "a plan")
     if isinstance(data, dict) and data.get("kind") == "roadmap":
         nodes = ", ".join(str(path.parent / name) for name in list(data.get("plans", ()))[:8])
         message = f"is a roadmap; name the plan of one of its periods: {nodes}"
         raise InputError.single(str(path), message)
+    _refuse_earlier(data, str(path))
+    return located(record_of(data, Plan, path), path.parent)
+
+
+def json_of(path: Path, what: str) -> Any:
+    """What a file holds.
+
+    Parameters
+    ----------
+    what
+        What it should be.
+
+    Raises
+    ------
+    InputError
+        If it is unreadable, or no JSON.
+    """
     try:
-        _refuse_earlier(data, str(path))
-        return located(Plan.model_validate(data), path.parent)
+        return json.loads(read_bytes(path, str(path)))
+    except (ValueError, RecursionError) as error:
+        raise InputError.single(str(path), f"is not {what} in JSON: {error}") from error
+
+
+def record_of[R: Record](data: Any, kind: type[R], path: Path) -> R:
+    """The record that a file holds.
+
+    Raises
+    ------
+    InputError
+        With everything that is none of its fields, or wrong.
+    """
+    try:
+        return kind.model_validate(data)
     except ValidationError as error:
         document = Document(data, {(): SourcePosition(str(path))})
-        complain(document, error, Plan)
+        complain(document, error, kind)
         raise InputError(document.problems) from error
 
 

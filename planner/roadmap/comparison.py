@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import InputError
-from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import load_model
 from planner.infrastructure.model_difference import ValueChange, model_changes
-from planner.infrastructure.source import is_file
 from planner.roadmap.files import parse_roadmap
 from planner.roadmap.items import Kind
 from planner.roadmap.records import OrderRecord, Roadmap
@@ -110,12 +108,9 @@ def compare_roadmaps(a: Path, b: Path) -> RoadmapComparison:
 
 def _model_of(roadmap: Roadmap, path: Path, notes: list[str]) -> Model | None:
     """The model of a roadmap; None, with a note, where it cannot be read any more."""
-    stated = roadmap.model.path or roadmap.model.name
-    folder = path if path.is_dir() else path.parent
-    file = folder / stated
-    found: str | Path = file if is_file(file) or stated not in shipped_models() else stated
+    plan = next(iter(roadmap.plans.values()))  # whose model is found from here
     try:
-        loaded = load_model(found, roadmap.model.overrides)
+        loaded = load_model(plan.model.path or roadmap.model.name, roadmap.model.overrides)
     except InputError as error:
         notes.append(f"the model of {path} cannot be read: {error.problems[0]}")
         return None

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from planner.errors import InputError, Problem, refuse
-from planner.files import read_bytes
-from planner.infrastructure.complaints import complain
 from planner.infrastructure.loading import LoadedModel
-from planner.infrastructure.source import Document, SourcePosition
 from planner.plan.consistency import contradictions, refuse_changed, refuse_contradictions
-from planner.plan.files import csv_text, located, placed, write_plan, write_texts
+from planner.plan.files import (
+    csv_text,
+    json_of,
+    located,
+    placed,
+    record_of,
+    write_plan,
+    write_texts,
+)
 from planner.roadmap.consistency import roadmap_contradictions
 from planner.roadmap.items import items_of
 from planner.roadmap.records import Roadmap
@@ -85,19 +87,10 @@ def stated_roadmap(path: Path) -> Roadmap:
         With every problem: unreadable, or not a roadmap.
     """
     path = path / FILE if path.is_dir() else path
-    content = read_bytes(path, str(path))
-    try:
-        data = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InputError.single(str(path), f"is not a roadmap in JSON: {error}") from error
+    data = json_of(path, "a roadmap")
     if not isinstance(data, dict) or data.get("kind") != "roadmap":
         raise InputError.single(str(path), "is not a roadmap: `kind` is not `roadmap`")
-    try:
-        roadmap = Roadmap.model_validate(data)
-    except ValidationError as error:
-        document = Document(data, {(): SourcePosition(str(path))})
-        complain(document, error, Roadmap)
-        raise InputError(document.problems) from error
+    roadmap = record_of(data, Roadmap, path)
     plans = {name: located(plan, path.parent) for name, plan in roadmap.plans.items()}
     return roadmap.model_copy(update={"plans": plans})
 

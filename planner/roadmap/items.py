@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from planner.infrastructure.entities import Model
@@ -131,38 +132,17 @@ def _item(
     )  # fmt: skip
 
 
-def _gpus(model: Model, horizon: Horizon) -> list[Item]:
-    found = []
+def _gpus(model: Model, horizon: Horizon) -> Iterator[Item]:
     for name, cluster in model.clusters.items():
         parts = gpu_assets(model, name)
         servers, facility = parts["servers"], tuple(a for p, a in parts.items() if p != "servers")
-        apart = halls_apart(model, horizon, name)
-        found.append(
-            _item(
-                horizon,
-                "gpus",
-                name,
-                (servers,) if apart else (servers, *facility),
-                entity=name,
-                type_name=cluster.gpu,
-                region=cluster.region,
-                count_each=cluster.block_gpus,
-                price_of=("gpus", cluster.gpu),
-            )
-        )
+        apart, size = halls_apart(model, horizon, name), cluster.block_gpus
+        made = partial(_item, horizon, entity=name, region=cluster.region, count_each=size)
+        bought = (servers,) if apart else (servers, *facility)
+        price = ("gpus", cluster.gpu)
+        yield made("gpus", name, bought, type_name=cluster.gpu, price_of=price)
         if apart:
-            found.append(
-                _item(
-                    horizon,
-                    "halls",
-                    name,
-                    facility,
-                    entity=name,
-                    region=cluster.region,
-                    count_each=cluster.block_gpus,
-                )
-            )
-    return found
+            yield made("halls", name, facility)
 
 
 def halls_apart(model: Model, horizon: Horizon, cluster: str) -> bool:
@@ -184,51 +164,30 @@ def halls_apart(model: Model, horizon: Horizon, cluster: str) -> bool:
     )
 
 
-def _cooling(model: Model, horizon: Horizon) -> list[Item]:
-    return [
-        _item(
-            horizon,
-            "cooling",
-            joined(name, unit),
-            (unit_asset(model, name, unit),),
-            entity=name,
-            type_name=unit,
-            region=plant.region,
-            price_of=("cooling_units", unit),
-        )
-        for name, plant in model.plants.items()
-        for unit in plant.options
-    ]
+def _cooling(model: Model, horizon: Horizon) -> Iterator[Item]:
+    for name, plant in model.plants.items():
+        made = partial(_item, horizon, "cooling", entity=name, region=plant.region)
+        for unit in plant.options:
+            bought, price = (unit_asset(model, name, unit),), ("cooling_units", unit)
+            yield made(joined(name, unit), bought, type_name=unit, price_of=price)
 
 
-def _others(model: Model, horizon: Horizon) -> list[Item]:
-    found = []
+def _others(model: Model, horizon: Horizon) -> Iterator[Item]:
     for name, place in model.regions.items():
         if place.candidate:
-            opening = Asset(
+            fixed = Asset(
                 place.fixed_usd, place.life_years, repairs_usd_per_year=place.fixed_usd_per_year
             )
-            found.append(_item(horizon, "region", name, (opening,), entity=name, region=name))
+            yield _item(horizon, "region", name, (fixed,), entity=name, region=name)
     for name, measure in model.measures.items():
         bought = Asset(
             measure.capital_usd, measure.life_years, repairs_usd_per_year=measure.usd_per_year
         )
-        found.append(_item(horizon, "measure", name, (bought,), entity=name))
+        yield _item(horizon, "measure", name, (bought,), entity=name)
     for name, offer in model.offers.items():
-        retainer = Asset(0.0, 1.0, repairs_usd_per_year=offer.retainer_usd_per_instance_year)
-        place_of, price = offer.region or "", ("offers", name)
-        found.append(
-            _item(
-                horizon,
-                "emergency",
-                name,
-                (retainer,),
-                entity=name,
-                region=place_of,
-                price_of=price,
-            )
-        )
-    return found
+        kept = Asset(0.0, 1.0, repairs_usd_per_year=offer.retainer_usd_per_instance_year)
+        made = partial(_item, horizon, entity=name, region=offer.region or "")
+        yield made("emergency", name, (kept,), price_of=("offers", name))
 
 
 def fixed_path(item: Item) -> str:
