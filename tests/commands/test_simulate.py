@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
+from commands.conftest import Runs
+from support import CHECKOUT
 
 from planner.scenarios.generators import all_scenarios
 
@@ -117,3 +122,19 @@ def test_losses_that_make_no_sense_are_refused(plan, arguments, said):
     ran = plan("simulate", "tiny", *arguments)
     assert (ran.code, ran.out) == (2, "")
     assert said in ran.err
+
+
+def test_cold_caches_make_survivors_need_what_readme_says(
+    plan: Runs, tiny_plan: Path, tmp_path: Path
+) -> None:
+    text = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    cold = ("--set", "operations.cold_cache_factor=1.5")
+    planned = json.loads((tiny_plan / "plan.json").read_text(encoding="utf-8"))
+    assert plan("simulate", "tiny", "--plan", tiny_plan).code == 0
+    assert plan("simulate", "tiny", "--plan", tiny_plan, *cold).code == 4
+    found = plan("optimize", "tiny", *cold, "-o", tmp_path / "cold", "--json").json
+    assert found["verification"]["survives"]
+    there, before = ({one["cluster"]: one["total"] for one in p["gpus"]} for p in (found, planned))
+    cost, usual = (p["objective_usd_per_year"] / 1e6 for p in (found, planned))
+    assert f"needs {there['east-gpus']} GPUs in the east instead of {before['east-gpus']}" in text
+    assert f"costs {cost:.2f} M USD a year instead of {usual:.2f}" in text

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import pytest
 from support import CHECKOUT
 
 from planner.infrastructure.catalogue import shipped_incidents
+from planner.laws.heat import clock_share
 from planner.replay.comparison import Replay, replay
 from planner.replay.incident import minutes_between
 from planner.replay.loading import load_incident
@@ -101,3 +103,21 @@ def test_incidents_from_documents_alone_predict_what_their_page_says(replays, na
     ]
     assert [one.within for one in predicted] == [agrees]
     assert len(replays[name].incident.calibrated) <= 2
+
+
+def test_what_it_would_take_for_a_milestone_that_is_missed_is_as_written(replays) -> None:
+    """Servers brought back step by step in Tokyo; racks hotter than the mean in us-west."""
+    tokyo = load_incident("aws-tokyo-2019")
+    scenario = tokyo.incident.scenario
+    changes = scenario.operations.replace(restart_gpus_per_hour=2900.0)
+    slow = replace(
+        tokyo, incident=tokyo.incident.replace(scenario=scenario.replace(operations=changes))
+    )
+    last = replay(slow).readings[-1]
+    assert last.milestone.time == "18:30"
+    assert last.simulated == minutes_between(tokyo.incident.clock, "18:31")
+    outcome = replays["chatgpt-2023"]
+    hall = outcome.world.clusters.names.index("us-west-primary")
+    mean_c = outcome.history.temperature_c[3, 0, hall]
+    assert clock_share(92.3, 75.0, 95.0) == pytest.approx(2 / 15, abs=0.002)
+    assert 92.3 - mean_c == pytest.approx(25, abs=0.5)
