@@ -287,6 +287,8 @@ class Search:
                 for fleet in self._way_down(best):
                     last, most = fleet, most - given + self.judged.left
                     given = self.judged.left = min(most, PATIENCE)
+                    if self.usd(fleet) <= self.enough_usd:
+                        break
             # Turns that have ended are those of the way, and a few more if it is gone again.
             self.judged.left = max(self.judged.left, len(self.judged.scenarios) + FEW_AGAIN)
             if last == best or self.judged.survives(last):
@@ -298,8 +300,6 @@ class Search:
         while better is not None:
             counts = better
             yield counts
-            if self.usd(counts) <= self.enough_usd:
-                return
             for fewer in self._fewer(better):
                 yield (counts := fewer)
             better = self._exchanged(counts)

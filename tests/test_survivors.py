@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import re
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from support import EXACT, benchmark_module, model_of
 
+import planner.verification
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import LoadedModel
 from planner.learning import admitting
@@ -20,6 +24,7 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import solve
 from planner.rounds import LoopResult
 from planner.scenarios.generators import all_scenarios
+from planner.survivors import Judged, Search, cheaper_fleets, cheapest_first
 from planner.verification import optimize_and_verify
 
 BENCHMARK = benchmark_module("survivors")
@@ -84,6 +89,46 @@ def test_no_survivor_is_cheaper_than_the_bound_nor_much_cheaper_than_the_plan(so
     assert outcome.survives and truth is not None
     assert outcome.survivor_bound_usd <= truth * (1 + 1e-6)
     assert outcome.best.solution.objective <= truth * 1.005
+
+
+def test_a_search_ends_where_a_fleet_costs_little_enough(tmp_path: Path) -> None:
+    model = model_of(tmp_path, SITES.format(**CASES[0]))
+    data = ProblemData(model, all_scenarios(model))
+
+    def found(promise_usd: float) -> tuple[Judged, list[float]]:
+        judged = Judged(model, data.scenarios, build(data.part(())), EXACT, lambda: False)
+        start = judged.fullest()
+        assert start is not None and judged.survives(start)
+        cheaper_fleets(judged, [start], promise_usd)
+        usd = Search.of(judged).usd
+        return judged, sorted(usd(start) - usd(counts) for counts in judged.survivors)
+
+    every, saved = found(math.inf)
+    judged, enough = found(saved[-1] / 2)
+    assert saved[-1] / 2 <= enough[-1] <= saved[-1]
+    assert judged.fleets < every.fleets
+    assert found(0.0)[1] == [0.0]
+    usd = [Search.of(every).usd(tuple(bought.values())) for bought in cheapest_first(every)]
+    assert usd == sorted(usd) and len(usd) == len(saved)
+
+
+@pytest.mark.parametrize("moment", ["in the search", "between plans"])
+def test_what_a_search_found_is_a_plan_where_it_is_stopped(
+    moment: str, monkeypatch, tmp_path: Path
+) -> None:
+    model, stop = model_of(tmp_path, SITES.format(**CASES[0])), threading.Event()
+    settings = dataclasses.replace(EXACT, stop=stop)
+    search = planner.verification.cheaper_fleets
+
+    def stopped(judged: Judged, *rest: object) -> None:
+        if moment == "between plans":
+            search(judged, *rest)
+        stop.set()
+
+    monkeypatch.setattr(planner.verification, "cheaper_fleets", stopped)
+    outcome = optimize_and_verify(model, all_scenarios(model), settings)
+    assert stop.is_set() and outcome.rounds[0].failed
+    assert outcome.survives and outcome.best.searched
 
 
 #: Racks that last longer, doors that let heat out, operators who switch off late.

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 
 import pytest
 
+from planner.errors import SolverError
+from planner.infrastructure.failures import Scenario
+from planner.infrastructure.loading import LoadedModel
+from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.formulation.stages import Stage
 from planner.optimization.solution.deadline import LEAST_SECONDS, Deadline, OutOfTime
 from planner.optimization.solution.settings import SolverSettings
+from planner.scenarios.generators import all_scenarios
+from planner.verification import optimize_and_verify
 
 
 def test_a_solve_gets_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +47,21 @@ def test_no_limit_is_never_over_unless_somebody_stops() -> None:
     assert deadline.settings().time_limit_seconds is None
     stop.set()
     assert deadline.over
+
+
+def test_time_may_end_while_scenarios_are_cut_into_stages(
+    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, cut, real = time.monotonic, [], ProblemData.stages_of
+
+    def slow(data: ProblemData, scenario: Scenario) -> Sequence[Stage]:
+        cut.append(scenario.name)
+        monkeypatch.setattr(time, "monotonic", lambda: clock() + 60.0)
+        return real(data, scenario)
+
+    monkeypatch.setattr(ProblemData, "stages_of", slow)
+    with pytest.raises(SolverError, match="allow more with --time-limit"):
+        optimize_and_verify(
+            tiny.model, all_scenarios(tiny.model), SolverSettings(time_limit_seconds=30.0)
+        )
+    assert len(cut) == 1
