@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from planner.infrastructure.loading import load_model
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
 from planner.optimization.infeasibility.trials import Verify
+from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.settings import SolverSettings
 
 OVERRIDES = ("policies.surviving_capacity_share=0.45", "clusters.east-gpus.max_gpus=400")
@@ -201,7 +203,10 @@ def test_time_limit_cuts_the_diagnosis_short(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time that is left after the rounds is all that the diagnosis gets."""
-    monkeypatch.setattr("planner.optimization.solution.deadline.LEAST_SECONDS", 1e9)
+    monkeypatch.setattr(
+        "planner.optimization.infeasibility.diagnosis.Deadline",
+        lambda left: Deadline(replace(left, time_limit_seconds=0.01)),
+    )
     output, _ = run(capsys, "--time-limit", "100")
     assert output.startswith("No plan meets every requirement.")
     assert "The time limit ended the diagnosis" in output
