@@ -9,6 +9,7 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -334,6 +335,22 @@ def test_cuts_that_leave_no_roadmap_are_conceded(growing: LoadedModel) -> None:
         for n, o in planning.best[1].items()
     )
     assert planning.best[2] == planning.bound_usd <= bound
+
+
+def test_a_round_that_does_no_better_makes_the_next_gap_finer() -> None:
+    failing = SimpleNamespace(missed=("loss",))
+    state: Any = SimpleNamespace(
+        roadmap=SimpleNamespace(nodes={"p1": None}), deadline=SimpleNamespace(over=False),
+        parts=SimpleNamespace(failing=frozenset()), best=None, bound_usd=0.0, gap=0.01,
+        _simulated=lambda *_: failing,
+    )  # fmt: skip
+    gaps = []
+    for cost in (3.0, 2.0, 4.0, 2.0, 5.0, 6.0, 7.0):
+        solved: Any = SimpleNamespace(objective=cost)
+        _Planning.simulate(state, solved)
+        gaps.append(state.gap)
+    assert gaps == pytest.approx([0.01, 0.01, 0.0025, 0.000625, 0.00015625, 1e-4, 1e-4])
+    assert state.best[0].objective == 2.0
 
 
 def test_time_over_in_the_relaxation_leaves_orders_rounded_up(
