@@ -266,7 +266,7 @@ class _Planning:
             self.progress(f"round {self.rounds}: {f'{failed} fail' if failed else 'all survive'}")
             if not self.learn():
                 break
-        return self.result()
+        return self.result(cut_short=self.deadline.over)
 
     def solved(self, first: Mapping[str, float] | None) -> Solution:
         """Solve; nothing is asked any more of failures that no order meets in time.
