@@ -61,10 +61,6 @@ class FrontierPoint:
         Longest time to full service that the simulator found; None without a plan or if never.
     judged
         Number of all scenarios that the full standard applies to on its plan.
-    cheaper_at
-        Label of a stricter point whose plan costs less, and which is feasible here too.
-    within_gap
-        Whether the optimality gaps explain that difference.
     left_out
         Failures simulated on its plan at hours that are not planned for; None where there are too
         many.
@@ -86,8 +82,6 @@ class FrontierPoint:
     reason: str = ""
     recovery_minutes: float | None = None
     judged: int = 0
-    cheaper_at: str = ""
-    within_gap: bool = False
     left_out: int | None = 0
     plan_of: str = ""
 
@@ -168,7 +162,7 @@ def trace(
 
     if not solver.stopped:
         points = _with_stricter_plans(points, survivor)
-    return Frontier(axis, _compared(points), len(scenarios))
+    return Frontier(axis, tuple(points), len(scenarios))
 
 
 def _optimized(
@@ -357,20 +351,3 @@ def _failure(outcome: LoopResult) -> str:
     judged = (*outcome.best.verdicts, *outcome.best.beyond)
     failing = next(verdict for verdict in judged if verdict.fails)
     return f"{failing.name}: {failing.first_breach}"
-
-
-def _compared(points: Sequence[FrontierPoint]) -> tuple[FrontierPoint, ...]:
-    """Points, each with a stricter one whose plan costs less, if there is one."""
-    found = []
-    for index, point in enumerate(points):
-        stricter = [
-            later
-            for later in points[index + 1 :]
-            if later.status in ("survives", "unproven") and later.label != point.label
-        ]
-        best = min(stricter, key=lambda later: later.cost_usd, default=None)
-        if best is not None and point.planned and best.cost_usd < point.cost_usd * (1 - ROUNDING):
-            within = best.cost_usd >= point.bound_usd
-            point = replace(point, cheaper_at=best.label, within_gap=within)
-        found.append(point)
-    return tuple(found)

@@ -106,9 +106,6 @@ def _remarks(point: FrontierPoint) -> list[str]:
         found.append(NOT_SIMULATED)
     if point.plan_of:
         found.append(f"the plan of {point.plan_of}: it costs less than any found for this alone")
-    if point.cheaper_at:
-        why = "within the optimality gap" if point.within_gap else "its search ended higher"
-        found.append(f"the plan of {point.cheaper_at} is stricter and costs less ({why})")
     return found
 
 
@@ -138,8 +135,6 @@ def _point_data(point: FrontierPoint) -> dict[str, Any]:
         "survived_by_full_standard": point.survived if fleet is not None else None,
         "rounds": point.rounds,
         "reason": point.reason,
-        "cheaper_at": point.cheaper_at or None,
-        "within_gap": point.within_gap,
         "plan_of": point.plan_of or None,
         "fleet": None if fleet is None else fleet_data(fleet),
     }

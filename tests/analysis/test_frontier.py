@@ -24,7 +24,6 @@ from planner.analysis.axes import Axis, failures_of, recovery_minutes, settings_
 from planner.analysis.frontier import (
     Frontier,
     FrontierPoint,
-    _compared,
     _survivor,
     _with_stricter_plans,
     trace,
@@ -113,7 +112,6 @@ class TestAxes:
         for weaker, stricter in pairwise(points):
             assert weaker.cost_usd <= stricter.cost_usd + 1e-6 * stricter.cost_usd
         assert points[0].cost_usd < points[-1].cost_usd
-        assert not any(point.cheaper_at for point in points)
 
     @pytest.mark.parametrize("axis", ["standard", "classes", "failures"])
     def test_the_strictest_point_is_the_plan(
@@ -185,20 +183,6 @@ class TestAxes:
 
 def point(label: str, cost: float, bound: float) -> FrontierPoint:
     return FrontierPoint(label, 0.0, "survives", cost, bound, 0.0, None, 1, 1, 1)
-
-
-def test_a_cheaper_stricter_plan_is_marked() -> None:
-    points = (point("a", 10.0, 8.0), point("b", 12.0, 11.5), point("c", 9.0, 9.0))
-    first, second, third = _compared(points)
-    assert (first.cheaper_at, first.within_gap) == ("c", True)
-    assert (second.cheaper_at, second.within_gap) == ("c", False)
-    assert third.cheaper_at == ""
-
-
-def test_equal_costs_and_equal_points_are_not_marked() -> None:
-    rounding, same = point("b", 10.0 - 1e-9, 9.0), point("a", 9.0, 9.0)
-    assert not any(found.cheaper_at for found in _compared((point("a", 10.0, 9.0), rounding)))
-    assert not any(found.cheaper_at for found in _compared((point("a", 10.0, 9.0), same)))
 
 
 def test_a_point_takes_the_plan_of_a_stricter_one_that_costs_less(verified: LoopResult) -> None:

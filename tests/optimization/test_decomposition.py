@@ -122,10 +122,14 @@ class TestCuts:
         one, other = purchases(parts, first), purchases(parts, second)
         anew = Evaluator()
         for block in blocks:
-            here, there = (parts.evaluator.evaluate(block, place) for place in (one, other))
+            here, there = (
+                parts.evaluator.evaluate_all([block], place)[block] for place in (one, other)
+            )
             assert here.cut.at(other) <= there.value + 1e-6 * max(1.0, abs(there.value))
             # What is known of the first purchases may answer for the second: the same value.
-            assert there.value == pytest.approx(anew.evaluate(block, other).value, abs=1e-6)
+            assert there.value == pytest.approx(
+                anew.evaluate_all([block], other)[block].value, abs=1e-6
+            )
             if here.impossible is None:
                 assert here.cut.at(one) == pytest.approx(here.value, rel=1e-5, abs=1e-5)
             else:

@@ -86,7 +86,7 @@ def test_later_blocks_are_sent_too(tiny) -> None:
     with shared_by(Elsewhere()):
         evaluator.evaluate_all(blocks[:4], place)
         every = evaluator.evaluate_all(blocks, place)
-    values = [Evaluator().evaluate(block, place).value for block in blocks]
+    values = [Evaluator().evaluate_all([block], place)[block].value for block in blocks]
     assert [every[block].value for block in blocks] == pytest.approx(values, rel=1e-9)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copyreg
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -151,17 +152,15 @@ class _Idle:
         self._waiting: dict[Structure, list[Any]] = {}
         self._entries = 0
 
-    def take(self, structure: Structure) -> Any:
-        """An instance for a structure, which nobody else has."""
+    @contextmanager
+    def lent(self, structure: Structure) -> Iterator[Any]:
+        """An instance for a structure, which nobody else has meanwhile."""
         with self._lock:
             waiting = self._waiting.get(structure)
-            if waiting:
-                self._entries -= len(structure.entry)
-                return waiting.pop()
-        return _made(structure)
-
-    def give_back(self, structure: Structure, highs: Any) -> None:
-        """Let an instance wait; those that have waited longest go where there are too many."""
+            highs = waiting.pop() if waiting else None
+            self._entries -= len(structure.entry) if highs else 0
+        highs = highs or _made(structure)
+        yield highs
         with self._lock:
             self._waiting[structure] = [*self._waiting.pop(structure, ()), highs]
             self._entries += len(structure.entry)
@@ -194,26 +193,23 @@ class Recourse:
         SolverError
             If HiGHS fails.
         """
-        form = blocks[0].form
-        highs, given = _IDLE.take(form.structure), form.given_at(purchases)
-        _begin(highs, form, basis)
-        found = [_evaluated(highs, block, given) for block in blocks]
-        last = highs.getBasis()
-        _IDLE.give_back(form.structure, highs)
-        return found, last
+        form, given = blocks[0].form, blocks[0].form.given_at(purchases)
+        with _IDLE.lent(form.structure) as highs:
+            _begin(highs, form, basis)
+            return [_evaluated(highs, block, given) for block in blocks], highs.getBasis()
 
     def columns(
         self, blocks: Sequence[Block], basis: Basis | None, purchases: Floats
     ) -> list[tuple[Floats, Floats]]:
         """Values of the columns of blocks of one form at least cost, and duals of rows, scaled."""
         form, found = blocks[0].form, []
-        highs, given = _IDLE.take(form.structure), form.given_at(purchases)
-        _begin(highs, form, basis)
-        for block in blocks:
-            _evaluated(highs, block, given)
-            made = highs.getSolution()
-            found.append((np.array(made.col_value[: len(form.cost)]), np.array(made.row_dual)))
-        _IDLE.give_back(form.structure, highs)
+        given = form.given_at(purchases)
+        with _IDLE.lent(form.structure) as highs:
+            _begin(highs, form, basis)
+            for block in blocks:
+                _evaluated(highs, block, given)
+                made = highs.getSolution()
+                found.append((np.array(made.col_value[: len(form.cost)]), np.array(made.row_dual)))
         return found
 
 
@@ -239,16 +235,6 @@ class Evaluator:
     _bases: dict[Form, Basis] = field(default_factory=dict)
     _known: dict[Block, dict[bytes, Evaluation]] = field(default_factory=dict)
 
-    def evaluate(self, block: Block, purchases: Floats) -> Evaluation:
-        """Least cost of recourse of a block, with cuts.
-
-        Raises
-        ------
-        SolverError
-            If HiGHS fails.
-        """
-        return self.evaluate_all([block], purchases)[block]
-
     def columns(self, blocks: Sequence[Block], purchases: Floats) -> list[tuple[Floats, Floats]]:
         """Values of the columns of blocks of one form at least cost, and duals of rows, scaled.
 
@@ -262,7 +248,7 @@ class Evaluator:
     def evaluate_all(
         self, blocks: Sequence[Block], purchases: Floats, over: Callable[[], bool] = lambda: False
     ) -> dict[Block, Evaluation]:
-        """The same of many blocks.
+        """Least cost of recourse of blocks, with cuts.
 
         Parameters
         ----------
