@@ -137,7 +137,11 @@ class Simulation(Shown):
 def readable(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Verdicts for a notebook, with words for what is missing."""
     texts = {"recovery_minutes": "never", "first_breach": ""}
-    return verdicts[SHOWN].astype(dict.fromkeys(texts, object)).fillna(texts)
+    told = {
+        name: [text if pd.isna(value) else value for value in verdicts[name]]
+        for name, text in texts.items()
+    }
+    return verdicts[SHOWN].assign(**told)
 
 
 def simulate(
