@@ -221,6 +221,20 @@ def test_the_cheapest_survivor_of_random_models_is_found(seed: int, tmp_path: Pa
     assert below >= -1e-6
 
 
+def test_a_measure_that_is_not_needed_is_left_out(tmp_path: Path) -> None:
+    measure = "measures: {drills: {usd_per_year: 1.0e6, operations: {response_minutes: 1.0}}}"
+    model = model_of(tmp_path, SITES.format(**CASES[0]) + measure)
+    data = ProblemData(model, all_scenarios(model))
+    judged = Judged(model, data.scenarios, build(data.part(())), EXACT, lambda: False)
+    most = judged.fullest()
+    assert most is not None and judged.survives(most)
+    cheaper_fleets(judged, [most])
+    bought = [
+        {key.asset for key, count in fleet.items() if count} for fleet in cheapest_first(judged)
+    ]
+    assert "drills" in bought[-1] and "drills" not in bought[0]
+
+
 def test_fleets_that_survive_weaken_the_cuts_that_forbid_them() -> None:
     gains = (Gain("gpus", "a", 2, 0.5), Gain("emergency", "cloud", 0, 0.25))
     cut = SimulatedCut("lose-a", "served", "gold", 0.1, gains)
