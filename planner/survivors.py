@@ -2,10 +2,10 @@
 
 The programme asks for more than simulation and standard in places, and cuts for more than fell
 short. So a cheaper fleet may survive. From a fleet that survives, as much as possible is left out
-of each purchase, measures too, the dearest first; then some of one are exchanged for fewer dollars of another, or
-of two. A fleet that fails first gets what makes it survive at the least price. Fleets
-are judged by the scenarios that ever failed, the last first, and by all others only where these are
-survived and nothing is left to take out.
+of each purchase, measures too, the dearest first; then some of one are exchanged for fewer dollars
+of another, or of two. A fleet that fails first gets what makes it survive at the least price.
+Fleets are judged by the scenarios that ever failed, the last first, and by all others only where
+these are survived and nothing is left to take out.
 """
 
 from __future__ import annotations
