@@ -319,6 +319,21 @@ class State(NamedTuple):
     ambient_c: Floats
 
 
+class Fresh(NamedTuple):
+    """Records of `State` as scenarios begin."""
+
+    clusters: Records
+    plants: Records
+    units: Records
+    services: Records
+    targets: Records
+
+    @classmethod
+    def of(cls, state: State) -> Fresh:
+        """Those of a state in which no scenario has begun."""
+        return cls(*(getattr(state, name).copy() for name in cls._fields))
+
+
 class Course(NamedTuple):
     """What happens in all scenarios.
 

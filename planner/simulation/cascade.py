@@ -19,6 +19,7 @@ from planner.laws.compiling import compiled
 from planner.scenarios.timeline import state_with
 from planner.simulation.arrays import (
     Course,
+    Fresh,
     Limits,
     State,
     course_of,
@@ -79,8 +80,8 @@ def run(world: World, only: frozenset[str] | None = None, reuse: History | None 
         Records that are not needed any more: their memory is written to again where it fits.
     """
     history = History.empty(world, only, reuse)
-    state, fresh = state_of(world), state_of(world)
-    course, states = course_of(world), world.system_states
+    state, course, states = state_of(world), course_of(world), world.system_states
+    fresh = Fresh.of(state)
     left = np.arange(len(world.timelines))
     outcome = Outcome(
         history.rows,
@@ -138,7 +139,7 @@ def _without_lost_clusters(world: World, scenarios: Ints, outcome: Outcome) -> S
 
 def simulate_scenarios(
     state: State,
-    fresh: State,
+    fresh: Fresh,
     course: Course,
     states: SystemStates,
     limits: Limits,

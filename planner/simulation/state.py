@@ -6,7 +6,7 @@ import numpy as np
 
 from planner.laws.compiling import compilable
 from planner.laws.traffic import Network, send
-from planner.simulation.arrays import Course, Records, State
+from planner.simulation.arrays import Course, Fresh, Records, State
 from planner.simulation.caches import fill_caches
 from planner.simulation.system_states import Bools, Floats, SystemStates
 
@@ -15,7 +15,7 @@ BOUNDLESS = 1e3
 
 
 @compilable
-def start(state: State, fresh: State, course: Course, states: SystemStates, s: int) -> None:
+def start(state: State, fresh: Fresh, course: Course, states: SystemStates, s: int) -> None:
     """State before the failure: everything up at its set point, no request waits."""
     state.platform[0] = course.scenarios[s]
     for c in range(len(state.clusters)):
@@ -32,9 +32,10 @@ def start(state: State, fresh: State, course: Course, states: SystemStates, s: i
             state.recent_rps[minute, n] = fresh.targets[n].capacity_rps
     for z in range(state.attempts.shape[0]):
         for k in range(state.attempts.shape[1]):
-            state.requests[z, k] = fresh.requests[z, k]
+            state.requests[z, k].stale = 0.0
             for a in range(state.attempts.shape[2]):
-                state.attempts[z, k, a] = fresh.attempts[z, k, a]
+                state.attempts[z, k, a].live = 0.0
+                state.attempts[z, k, a].retrying = 0.0
     for k in range(len(state.tiers)):
         for c in range(len(state.clusters)):
             state.left[k, c] = False
