@@ -320,18 +320,34 @@ class State(NamedTuple):
 
 
 class Fresh(NamedTuple):
-    """Records of `State` as scenarios begin."""
+    """Records of `State` and what scenarios begin with in them, word by word: quick to compile.
 
-    clusters: Records
-    plants: Records
-    units: Records
-    services: Records
-    targets: Records
+    Parameters
+    ----------
+    to, begin
+        Words of clusters, plants, units, services and targets, and those to begin with.
+    platform, platforms
+        Words of the platform, and those that each scenario begins with, shape (S, words).
+    """
+
+    to: tuple[Ints, ...]
+    begin: tuple[Ints, ...]
+    platform: Ints
+    platforms: Ints
 
     @classmethod
-    def of(cls, state: State) -> Fresh:
+    def of(cls, state: State, course: Course) -> Fresh:
         """Those of a state in which no scenario has begun."""
-        return cls(*(getattr(state, name).copy() for name in cls._fields))
+        parts = (state.clusters, state.plants, state.units, state.services, state.targets)
+        to, rows = tuple(map(_words, parts)), _words(course.scenarios)
+        rows = rows.reshape(len(course.scenarios), -1)
+        return cls(to, tuple(words.copy() for words in to), _words(state.platform), rows)
+
+
+def _words(made: Records) -> Ints:
+    """The memory of records."""
+    words: Ints = made.view(np.ndarray).view(np.int64)
+    return words
 
 
 class Course(NamedTuple):

@@ -81,7 +81,7 @@ def run(world: World, only: frozenset[str] | None = None, reuse: History | None 
     """
     history = History.empty(world, only, reuse)
     state, course, states = state_of(world), course_of(world), world.system_states
-    fresh = Fresh.of(state)
+    fresh = Fresh.of(state, course)
     left = np.arange(len(world.timelines))
     outcome = Outcome(
         history.rows,

@@ -8,7 +8,7 @@ from planner.laws.compiling import compilable
 from planner.laws.traffic import Network, send
 from planner.simulation.arrays import Course, Fresh, Records, State
 from planner.simulation.caches import fill_caches
-from planner.simulation.system_states import Bools, Floats, SystemStates
+from planner.simulation.system_states import Bools, Floats, Ints, SystemStates
 
 #: Capacity over all demand that no retry storm fills, yet small enough to keep the digits of loads.
 BOUNDLESS = 1e3
@@ -17,19 +17,12 @@ BOUNDLESS = 1e3
 @compilable
 def start(state: State, fresh: Fresh, course: Course, states: SystemStates, s: int) -> None:
     """State before the failure: everything up at its set point, no request waits."""
-    state.platform[0] = course.scenarios[s]
-    for c in range(len(state.clusters)):
-        state.clusters[c] = fresh.clusters[c]
-    for p in range(len(state.plants)):
-        state.plants[p] = fresh.plants[p]
-    for u in range(len(state.units)):
-        state.units[u] = fresh.units[u]
-    for x in range(len(state.services)):
-        state.services[x] = fresh.services[x]
+    _copy(fresh.platform, fresh.platforms[s])
+    for part in range(len(fresh.to)):
+        _copy(fresh.to[part], fresh.begin[part])
     for n in range(len(state.targets)):
-        state.targets[n] = fresh.targets[n]
         for minute in range(len(state.recent_rps)):
-            state.recent_rps[minute, n] = fresh.targets[n].capacity_rps
+            state.recent_rps[minute, n] = state.targets[n].capacity_rps
     for z in range(state.attempts.shape[0]):
         for k in range(state.attempts.shape[1]):
             state.requests[z, k].stale = 0.0
@@ -52,6 +45,12 @@ def start(state: State, fresh: Fresh, course: Course, states: SystemStates, s: i
             freeze(state.targets, state.platform)
         for n in range(len(state.targets)):
             state.targets[n].load_rps = 0.0
+
+
+@compilable
+def _copy(to: Ints, begin: Ints) -> None:
+    for n in range(len(begin)):
+        to[n] = begin[n]
 
 
 @compilable
