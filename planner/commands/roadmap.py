@@ -30,8 +30,8 @@ from planner.errors import (
 if TYPE_CHECKING:
     from planner.infrastructure.loading import LoadedModel
     from planner.optimization.solution.settings import SolverSettings
-    from planner.roadmap.planning import RoadmapResult
     from planner.roadmap.records import Roadmap
+    from planner.roadmap.result import RoadmapResult
     from planner.selection import Wanted
 
 

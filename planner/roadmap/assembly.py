@@ -16,11 +16,11 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.plan.assembly import now, to_cents, versions
 from planner.plan.records import ModelReference, Plan, SolverRecord
 from planner.plan.reopening import recorded
+from planner.roadmap.build import capital_by_year
 from planner.roadmap.cash import cash_flows
 from planner.roadmap.items import UNITS
-from planner.roadmap.planning import RoadmapResult
 from planner.roadmap.pricing import NodeOutcome, gap_of
-from planner.roadmap.programme import NodeProgramme, OrderKey, capital_by_year
+from planner.roadmap.programme import NodeProgramme, OrderKey
 from planner.roadmap.records import (
     BudgetRecord,
     CapacityRecord,
@@ -33,6 +33,7 @@ from planner.roadmap.records import (
     Roadmap,
     ShortfallRecord,
 )
+from planner.roadmap.result import RoadmapResult
 from planner.roadmap.tree import leaves, line_of
 from planner.rounds import LoopResult
 from planner.scenarios.demand import weekly_demand

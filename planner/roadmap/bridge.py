@@ -23,8 +23,9 @@ from planner.optimization.infeasibility.elastic import size
 from planner.optimization.infeasibility.shortfalls import NEGLIGIBLE, Shortfall, add_slack
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import run_solver
+from planner.roadmap.build import build_roadmap
 from planner.roadmap.items import items_of
-from planner.roadmap.programme import RoadmapProgramme, build_roadmap
+from planner.roadmap.programme import RoadmapProgramme
 
 #: Gap at which the least shortfall of bridging periods counts as found.
 ROUGH_GAP = 0.01

@@ -14,14 +14,9 @@ from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.assets import Asset
 from planner.laws.money import annuity_years, resale_usd
 from planner.optimization.solution.costs import CostItem
+from planner.roadmap.build import empty_halls_usd, turned_away_usd
 from planner.roadmap.items import Item
-from planner.roadmap.programme import (
-    NodeProgramme,
-    OrderKey,
-    RoadmapProgramme,
-    empty_halls_usd,
-    turned_away_usd,
-)
+from planner.roadmap.programme import NodeProgramme, OrderKey, RoadmapProgramme
 from planner.roadmap.records import CashFlowRecord, Category
 
 #: Categories of cost items that are paid as they go.

@@ -15,9 +15,9 @@ from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.decisions import limited
 from planner.plan.assembly import to_cents
 from planner.roadmap.parts import relaxed_cost, solve_roadmap
-from planner.roadmap.planning import RoadmapResult
 from planner.roadmap.programme import OrderKey
 from planner.roadmap.records import OrderRecord, Roadmap
+from planner.roadmap.result import RoadmapResult
 from planner.roadmap.tree import line_of
 
 #: Orders that can be placed up to which delays are solved with whole ones.

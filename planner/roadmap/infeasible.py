@@ -12,9 +12,11 @@ from planner.infrastructure.horizon import Construction, Course, DemandGrowth, H
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution
-from planner.roadmap.planning import RoadmapResult, planned
+from planner.roadmap.build import capital_by_year
+from planner.roadmap.planning import planned
 from planner.roadmap.pricing import Selections
-from planner.roadmap.programme import RoadmapProgramme, capital_by_year
+from planner.roadmap.programme import RoadmapProgramme
+from planner.roadmap.result import RoadmapResult
 from planner.roadmap.tree import leaves
 
 #: Gap of solves that only ask whether there is a roadmap, and what it costs roughly.

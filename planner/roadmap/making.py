@@ -10,9 +10,10 @@ from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.settings import SolverSettings
 from planner.roadmap.assembly import make_roadmap
 from planner.roadmap.delays import with_delays
-from planner.roadmap.planning import RoadmapResult, plan_roadmap
+from planner.roadmap.planning import plan_roadmap
 from planner.roadmap.programme import OrderKey
 from planner.roadmap.records import Roadmap
+from planner.roadmap.result import RoadmapResult
 from planner.roadmap.values import value_of_paths
 from planner.selection import Wanted
 

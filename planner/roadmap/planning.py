@@ -31,20 +31,15 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, fleet_of
 from planner.other_hours import at_other_hours
 from planner.other_hours import joined as with_hours
-from planner.plan.records import Stopped
 from planner.roadmap.bridge import bridging, normal_shortfalls, waivers
+from planner.roadmap.build import build_roadmap
 from planner.roadmap.parts import RoadmapParts, node_of, relaxed_cost, solve_roadmap
 from planner.roadmap.pricing import NodeOutcome, Selections, priced
-from planner.roadmap.programme import (
-    OrderKey,
-    RoadmapProgramme,
-    build_roadmap,
-    fix_orders,
-    orders_in,
-)
+from planner.roadmap.programme import OrderKey, RoadmapProgramme, fix_orders
+from planner.roadmap.result import RoadmapResult
 from planner.rounds import Round
 from planner.scenarios.hours import failure_and_hour
-from planner.selection import Selection, Wanted
+from planner.selection import Wanted
 from planner.simulation.verdict import Verdict, judge
 from planner.survivors import Judged, OutOfTurns, cheaper_fleets
 from planner.verification import CLOSE_ENOUGH, MOST_TURNS
@@ -52,62 +47,6 @@ from planner.verification import CLOSE_ENOUGH, MOST_TURNS
 #: What the gap of a solve is multiplied by after a round that did no better, and its finest: within
 #: a wide gap orders change from round to round beside what was learned.
 FINER, FINEST_GAP = 0.25, 1e-4
-
-
-@dataclass(frozen=True)
-class RoadmapResult:
-    """A solved roadmap, or the proof that there is none.
-
-    Parameters
-    ----------
-    solution
-        Orders and what follows from them; its objective and bound are net present values, USD. No
-        roadmap that survives costs less than the bound.
-    programme_usd
-        Cost in the loosened programme with what was learned.
-    outcomes
-        By node; empty where there is no roadmap.
-    rounds
-        Rounds of the loop.
-    timed_out, interrupted
-        What ended it early.
-    decided, decided_periods
-        Orders that were fixed, and of how many periods.
-    """
-
-    roadmap: RoadmapProgramme
-    parts: RoadmapParts
-    selection: Selection
-    solution: Solution
-    outcomes: Mapping[str, NodeOutcome]
-    rounds: int
-    programme_usd: float
-    timed_out: bool = False
-    interrupted: bool = False
-    decided: Mapping[OrderKey, int] = field(default_factory=dict)
-    decided_periods: int = 0
-
-    @property
-    def feasible(self) -> bool:
-        """Whether there is a roadmap."""
-        return bool(self.outcomes)
-
-    @property
-    def stopped(self) -> Stopped | None:
-        """What ended it early; None if nothing did."""
-        if self.interrupted:
-            return "interrupted"
-        return "time limit" if self.timed_out else None
-
-    @property
-    def survives(self) -> bool:
-        """Whether everything that was planned for survives in every node."""
-        return self.feasible and not any(o.missed for o in self.outcomes.values())
-
-    @property
-    def orders(self) -> dict[OrderKey, int]:
-        """What is ordered when."""
-        return dict(orders_in(self.roadmap, self.solution.values))
 
 
 def plan_roadmap(

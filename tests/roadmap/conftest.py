@@ -13,8 +13,8 @@ from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.solution.settings import SolverSettings
 from planner.roadmap.files import write_roadmap
 from planner.roadmap.making import make
-from planner.roadmap.planning import RoadmapResult
 from planner.roadmap.records import Roadmap
+from planner.roadmap.result import RoadmapResult
 
 SETTINGS = SolverSettings(gap=1e-4)
 GROWING = """
