@@ -35,7 +35,7 @@ from planner.optimization.solution.solving import solve
 from planner.plan.files import parse_plan
 from planner.roadmap.assembly import node_model
 from planner.roadmap.bridge import last_bridging_period
-from planner.roadmap.build import build_roadmap
+from planner.roadmap.build import ScenariosAt, build_roadmap
 from planner.roadmap.cash import present_value
 from planner.roadmap.comparison import compare_roadmaps
 from planner.roadmap.delays import cost_of, delay_of
@@ -45,7 +45,7 @@ from planner.roadmap.making import make, orders_of
 from planner.roadmap.parts import RoadmapLoop, RoadmapParts, relaxed_cost, solve_roadmap
 from planner.roadmap.planning import _Planning, plan_roadmap, planned
 from planner.roadmap.pricing import Selections
-from planner.roadmap.programme import OrderKey, RoadmapProgramme, ScenariosAt
+from planner.roadmap.programme import OrderKey, RoadmapProgramme
 from planner.roadmap.records import CashFlowRecord, Roadmap
 from planner.roadmap.result import RoadmapResult
 from planner.roadmap.tree import changes_at, demand_factor, line_of, tree
