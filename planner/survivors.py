@@ -3,9 +3,9 @@
 The programme asks for more than simulation and standard in places, and cuts for more than fell
 short. So a cheaper fleet may survive. From a fleet that survives, as much as possible is left out
 of each purchase, measures too, the dearest first; then some of one are exchanged for fewer dollars
-of another, or of two. A fleet that fails first gets what makes it survive at the least price.
-Fleets are judged by the scenarios that ever failed, the last first, and by all others only where
-these are survived and nothing is left to take out.
+of another, or of two, also without the emergency cooling of a plant. A fleet that fails first gets
+what makes it survive at the least price. Fleets are judged by the scenarios that ever failed, the
+last first, and by all others only where these are survived and nothing is left to take out.
 """
 
 from __future__ import annotations
@@ -340,16 +340,33 @@ class Search:
 
     def _exchanged(self, counts: Counts) -> Counts | None:
         """A cheaper fleet with less of something and more of one or two others; None if none."""
-        for others in (1, 2):
-            for gone in self._places(counts):
-                spare = counts[gone] - self.least[gone]
-                for less in sorted({*range(1, min(spare, FEW) + 1), *_doubled(spare), spare} - {0}):
-                    fewer = _with(counts, gone, -less)
-                    most_usd = (1 - WORTH) * self.usd(counts)
+        most_usd = (1 - WORTH) * self.usd(counts)
+        for kept in self._with_and_without(counts):
+            for others in (1, 2):
+                for fewer, gone in self._less(kept):
                     better = self._answered(fewer, gone, most_usd, others)
                     if better is not None:
                         return better
         return None
+
+    def _with_and_without(self, counts: Counts) -> Iterator[Counts]:
+        """A fleet, and without all emergency cooling of a plant.
+
+        A hall that is hot but not shut down draws requests, so that less of its cooling may save.
+        """
+        yield counts
+        for place in self._places(counts):
+            key, spare = self.judged.keys[place], counts[place] - self.least[place]
+            plant = self.judged.model.plants.get(key.asset.partition("/")[0])
+            if key.kind == "cooling" and plant and plant.role == "emergency" and spare:
+                yield _with(counts, place, -spare)
+
+    def _less(self, counts: Counts) -> Iterator[tuple[Counts, int]]:
+        """Fleets with less of one purchase, and which it is."""
+        for gone in self._places(counts):
+            spare = counts[gone] - self.least[gone]
+            for less in sorted({*range(1, min(spare, FEW) + 1), *_doubled(spare), spare} - {0}):
+                yield _with(counts, gone, -less), gone
 
     def _answered(self, counts: Counts, gone: int, most_usd: float, others: int) -> Counts | None:
         """A fleet that survives for less than an amount, with more of so many other purchases."""

@@ -213,7 +213,7 @@ def test_no_bound_is_stated_where_normal_operation_asks_for_more_than_demand(
     assert withheld.survives and withheld.survivor_bound_usd is None
 
 
-@pytest.mark.parametrize("seed", [4, 120, 129, 2023])
+@pytest.mark.parametrize("seed", [4, 120, 129, 2023, 4193])
 def test_the_cheapest_survivor_of_random_models_is_found(seed: int, tmp_path: Path) -> None:
     said = BENCHMARK.compare(seed, tmp_path)
     above, below = (float(number) for number in re.findall(r"([-\d.]+) % (?:above|below)", said))
