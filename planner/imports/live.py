@@ -111,12 +111,14 @@ def live_lists(asked: Asked) -> Callable[[str], Pages]:
             ours, theirs = urlsplit(base), urlsplit(str(request.url))
             request.url = urlunsplit((ours.scheme, ours.netloc, *theirs[2:]))
             options |= {"timeout": TIMEOUT_SECONDS, "allow_redirects": False, "stream": True}
-            answer = super().send(request, **options)
             content = bytearray()
-            for part in answer.iter_content(2**16):
-                content += part
-                if len(content) > MOST_BYTES:
-                    raise InputError.single(base, f"answers with more than {MOST_BYTES:,} bytes")
+            with super().send(request, **options) as answer:
+                for part in answer.iter_content(2**16):
+                    content += part
+                    if len(content) > MOST_BYTES:
+                        raise InputError.single(
+                            base, f"answers with more than {MOST_BYTES:,} bytes"
+                        )
             answer._content = bytes(content)
             return answer
 
