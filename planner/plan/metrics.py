@@ -175,6 +175,13 @@ _METRICS = (
         _by_category("usd_per_year"),
     ),
     Metric(
+        "cost",
+        "USD/year",
+        "the same as usd_per_year",
+        "a category",
+        _by_category("usd_per_year"),
+    ),
+    Metric(
         "gap",
         "share",
         "optimality gap: how much cheaper a plan might still be",

@@ -488,7 +488,7 @@ class TestValues:
             ("policies.least_region", "least_regions"),
             ("generators.heatwave", "heat_wave"),
             ("generators.surge.frequency", "frequency_per_year"),
-            ("operations.detection", "detection_minutes"),
+            ("operations.response", "response_minutes"),
         ],
     )
     def test_unknown_key_with_the_nearest(self, complaints, path, hint):
