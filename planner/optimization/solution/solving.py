@@ -367,6 +367,7 @@ def _run_solver(
         scaled = Scaled(problem)
         solved = scaled.problem
         # HiGHS calls programmes infeasible that rounding keeps from being met to its limit.
+        refusal: LpSolveStats | None = None
         for left in (STRICT, Tolerances()):
             with tempfile.TemporaryDirectory() as folder:
                 log = Path(folder) / "solver.log"
@@ -380,7 +381,10 @@ def _run_solver(
             refused = stats.status == LpSolveStatus.Infeasible and not settings.stopped
             if not (refused and isinstance(solver, Highs)):
                 break
+            refusal = refusal or stats
         scaled.bring_back(solved)
+        if refusal and stats.has_solution and not (linear or _rules_hold(problem)):
+            stats = refusal
     except (pulp.PulpError, pulp.PulpSolverError, OSError, ArithmeticError) as error:
         raise SolverError(f"solver {settings.name} failed: {error}") from error
     except (LookupError, ValueError) as error:
@@ -390,6 +394,19 @@ def _run_solver(
     bound = stats.best_bound if logged is None else logged
     left = left if solver.name in OURS else Tolerances()
     return SolverOutcome(stats, None if bound is None else scaled.cost(bound), scaled.hidden(left))
+
+
+def _rules_hold(problem: Problem) -> bool:
+    """Whether rows of whole numbers alone are met by them: nothing is rounded in these."""
+    for row in problem.constraints:
+        if all(variable.integer for variable, _ in row.items()):
+            terms = [row.constant, *(by * round(one.value or 0.0) for one, by in row.items())]
+            over, size = math.fsum(terms), max(map(abs, terms))
+            if (row.sense <= 0 and over > STRICT.feasible * size) or (
+                row.sense >= 0 and over < -STRICT.feasible * size
+            ):
+                return False
+    return True
 
 
 def _logged_bound(log: Path) -> float | None:
