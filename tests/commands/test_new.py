@@ -116,7 +116,8 @@ def test_starter_model_is_valid_and_commented(plan, starter):
 @pytest.mark.usefixtures("each_simulation_once")
 def test_starter_tests_pass(starter, pytester):
     """A run of its own in this process, which searches no longer than other tests."""
-    options = ("--rootdir", str(starter), "-p", "no:hypothesispytest", "-p", "no:xdist")
+    options = ("--rootdir", str(starter), "--import-mode=importlib", "-p", "no:xdist")
+    options += ("-p", "no:hypothesispytest")
     ran = pytester.runpytest_inprocess(*options, str(starter))
     ran.assert_outcomes(passed=3, xfailed=1)
 
