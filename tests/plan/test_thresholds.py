@@ -127,6 +127,8 @@ def fails(text: str, plan: Plan = PLAN) -> bool:
         ("capital[regions]", 0.0),
         ("usd_per_year", 90e6),
         ("usd_per_year[cooling]", 30e6),
+        ("cost", 90e6),
+        ("cost[cooling]", 30e6),
         ("gap", 0.001),
         ("survives", 0.75),
         ("survives[region]", 0.5),
