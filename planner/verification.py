@@ -77,7 +77,7 @@ def optimize_and_verify(
     rounds
         Most plans of a programme that are simulated; with 1 none is looked for from below.
     on_round
-        Called after every round.
+        Called after every round, and after the first before it is simulated at other hours.
     start
         Fleet of an earlier plan, from which the search for the first plan starts.
     progress
@@ -108,6 +108,7 @@ def optimize_and_verify(
     if solution.status != "infeasible":
         made = loop.simulate(1, programme, solution)
         on_round(made)
+        made = loop.simulate_at_hours_left_out(made)
         if made.limited:
             return loop.cut_short()
         loop.join(made.beyond)
@@ -202,14 +203,12 @@ class _Loop:
         verdicts = judge(self.model, solution.fleet, self.scenarios, stories=False)
         self.pricing_seconds = time.monotonic() - started
         made = Round(number, programme, solution, items, verdicts)
-        if not made.failed:
-            made = self._at_hours_left_out(made)
         self.rounds.append(made)
         return made
 
-    def _at_hours_left_out(self, made: Round) -> Round:
-        """Simulate a plan that survives its scenarios at the hours that these leave out."""
-        if self.at_hours is None or self.deadline.over:
+    def simulate_at_hours_left_out(self, made: Round) -> Round:
+        """Simulate the last plan, where it survives, at the hours that its scenarios leave out."""
+        if made.failed or self.at_hours is None or self.deadline.over:
             return made
         left_out, beyond = at_other_hours(
             self.at_hours,
@@ -218,7 +217,8 @@ class _Loop:
             lambda text: self.progress(f"round {made.number}: {text}"),
             lambda: self.deadline.over,
         )
-        return replace(made, left_out=left_out, beyond=beyond)
+        self.rounds[-1] = replace(made, left_out=left_out, beyond=beyond)
+        return self.rounds[-1]
 
     def join(self, beyond: tuple[Verdict, ...]) -> None:
         """Add failures at the hours at which most requests are lost."""
@@ -362,6 +362,7 @@ class _Loop:
         """A round for purchases that a search has found, which is not on record yet."""
         number = self.rounds[-1].number + 1 if self.rounds else 1
         made = self.simulate(number, programme, replace(solution, bound=bound))
+        made = self.simulate_at_hours_left_out(made)
         self.rounds.pop()
         return replace(made, searched=max(1, fleets))
 
