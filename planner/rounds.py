@@ -13,7 +13,7 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution
 from planner.plan.assembly import Origin, make_plan, waived_records
 from planner.plan.best import best_round
-from planner.plan.records import Method, Plan, RoundRecord, Stopped
+from planner.plan.records import Method, Plan, RoundRecord, Stopped, stopped_by
 from planner.selection import Selection
 from planner.simulation.verdict import Verdict
 
@@ -108,9 +108,7 @@ class LoopResult:
     @property
     def stopped(self) -> Stopped | None:
         """What ended the loop early; None if nothing did."""
-        if self.interrupted:
-            return "interrupted"
-        return "time limit" if self.timed_out else None
+        return stopped_by(self.timed_out, self.interrupted)
 
     @property
     def best(self) -> Round | None:

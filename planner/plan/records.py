@@ -23,6 +23,13 @@ CENT, GAP_DIGIT = 1e-2, 1e-9
 Whole = Annotated[int, Strict(), Field(ge=0, le=10_000_000)]
 
 
+def stopped_by(timed_out: bool, interrupted: bool) -> Stopped | None:
+    """What ended a search early; None if nothing did."""
+    if interrupted:
+        return "interrupted"
+    return "time limit" if timed_out else None
+
+
 class Record(BaseModel):
     """A frozen part of a plan; fields of later versions are ignored."""
 

@@ -12,6 +12,8 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.horizon_checks import lasts
 from planner.infrastructure.prices import gpu_assets
 from planner.laws.money import HOURS_PER_YEAR, lost_usd
+from planner.memory import available_bytes
+from planner.optimization.decomposition.size import GIB, TooLarge, estimated
 from planner.optimization.formulation import objective
 from planner.optimization.formulation.algebra import (
     Expression,
@@ -341,3 +343,20 @@ def empty_halls_usd(made: RoadmapProgramme, each: NodeProgramme) -> float:
             if part != "servers"
         )
     return total
+
+
+def check_fits(roadmap: RoadmapProgramme) -> None:
+    """Check that the failures of all nodes fit into the memory there is.
+
+    Raises
+    ------
+    TooLarge
+        If they do not.
+    """
+    sizes = [estimated(each.data, in_parts=True) for each in roadmap.nodes.values()]
+    needed, available = sum(s.memory_bytes for s in sizes if s), available_bytes()
+    if needed > available:
+        raise TooLarge(
+            f"{len(sizes)} nodes need some {needed / GIB:,.1f} GiB of memory, of which "
+            f"{available / GIB:,.1f} GiB are left: fewer periods, paths or scenarios need less"
+        )

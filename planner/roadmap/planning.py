@@ -18,9 +18,7 @@ from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.learning import admitting, learn
-from planner.memory import available_bytes
 from planner.optimization.decomposition.loop import UNFINISHED
-from planner.optimization.decomposition.size import GIB, TooLarge, estimated
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.loosening import loosened
@@ -32,7 +30,7 @@ from planner.optimization.solution.solving import Solution, fleet_of
 from planner.other_hours import at_other_hours
 from planner.other_hours import joined as with_hours
 from planner.roadmap.bridge import bridging, normal_shortfalls, waivers
-from planner.roadmap.build import build_roadmap
+from planner.roadmap.build import build_roadmap, check_fits
 from planner.roadmap.parts import RoadmapParts, node_of, relaxed_cost, solve_roadmap
 from planner.roadmap.pricing import NodeOutcome, Selections, priced
 from planner.roadmap.programme import OrderKey, RoadmapProgramme, fix_orders
@@ -169,7 +167,7 @@ class _Planning:
         self.short = normal_shortfalls(self.model, self.deadline.settings(late=True))
         waived = waivers(self.short)
         self.roadmap = build_roadmap(self.model, self.selections.scenarios, waived)
-        _check_fits(self.roadmap)
+        check_fits(self.roadmap)
         fix_orders(self.roadmap, self.decided, self.decided_periods)
         self.bridging = bridging(self.roadmap)
         nodes, data = self.roadmap.nodes, self.roadmap.base.data
@@ -487,23 +485,6 @@ class _Planning:
             self.roadmap, self.parts, next(iter(self.selected.values())), solution, {}, self.rounds,
             solution.objective, decided=self.decided, decided_periods=self.decided_periods,
         )  # fmt: skip
-
-
-def _check_fits(roadmap: RoadmapProgramme) -> None:
-    """Check that the failures of all nodes fit into the memory there is.
-
-    Raises
-    ------
-    TooLarge
-        If they do not.
-    """
-    sizes = [estimated(each.data, in_parts=True) for each in roadmap.nodes.values()]
-    needed, available = sum(s.memory_bytes for s in sizes if s), available_bytes()
-    if needed > available:
-        raise TooLarge(
-            f"{len(sizes)} nodes need some {needed / GIB:,.1f} GiB of memory, of which "
-            f"{available / GIB:,.1f} GiB are left: fewer periods, paths or scenarios need less"
-        )
 
 
 def _failures(simulated: Mapping[str, NodeOutcome]) -> int:

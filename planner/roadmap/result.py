@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from planner.optimization.solution.solving import Solution
-from planner.plan.records import Stopped
+from planner.plan.records import Stopped, stopped_by
 from planner.roadmap.parts import RoadmapParts
 from planner.roadmap.pricing import NodeOutcome
 from planner.roadmap.programme import OrderKey, RoadmapProgramme, orders_in
@@ -54,9 +54,7 @@ class RoadmapResult:
     @property
     def stopped(self) -> Stopped | None:
         """What ended it early; None if nothing did."""
-        if self.interrupted:
-            return "interrupted"
-        return "time limit" if self.timed_out else None
+        return stopped_by(self.timed_out, self.interrupted)
 
     @property
     def survives(self) -> bool:

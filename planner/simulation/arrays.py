@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from planner.laws.heat import cooled_clusters, with_loops
-from planner.laws.power import Sharing
 from planner.laws.traffic import Network, serving_rps
 from planner.simulation.system_states import Bools, Floats, Ints, SystemStates
 from planner.simulation.world import World
@@ -209,35 +208,6 @@ class Cooling(NamedTuple):
     cold_mw: Floats
 
 
-class Limits(NamedTuple):
-    """Limits of power of all system states (`planner.simulation.supply.SharedPower`).
-
-    Parameters
-    ----------
-    first
-        Where those of each place of `SystemStates.power` begin, shape (places + 1,).
-    limits_mw, usual, sheds, clusters, plants
-        Shapes (L,), (L,), (L,), (L, C), (L, P).
-    left_mw
-        Room for what is left of the limits, shape (L,).
-    every, emergency
-        True for every cluster, shape (C,); whether plants run in an emergency alone, shape (P,).
-    sharing
-        What working out shares needs room for.
-    """
-
-    first: Ints
-    limits_mw: Floats
-    usual: Bools
-    sheds: Bools
-    clusters: Floats
-    plants: Floats
-    left_mw: Floats
-    every: Bools
-    emergency: Bools
-    sharing: Sharing
-
-
 class Aside(NamedTuple):
     """Capacity that is set aside for tiers, and room for requests meanwhile.
 
@@ -317,37 +287,6 @@ class State(NamedTuple):
     repeats: Floats
     rise_c: Floats
     ambient_c: Floats
-
-
-class Fresh(NamedTuple):
-    """Records of `State` and what scenarios begin with in them, word by word: quick to compile.
-
-    Parameters
-    ----------
-    to, begin
-        Words of clusters, plants, units, services and targets, and those to begin with.
-    platform, platforms
-        Words of the platform, and those that each scenario begins with, shape (S, words).
-    """
-
-    to: tuple[Ints, ...]
-    begin: tuple[Ints, ...]
-    platform: Ints
-    platforms: Ints
-
-    @classmethod
-    def of(cls, state: State, course: Course) -> Fresh:
-        """Those of a state in which no scenario has begun."""
-        parts = (state.clusters, state.plants, state.units, state.services, state.targets)
-        to, rows = tuple(map(_words, parts)), _words(course.scenarios)
-        rows = rows.reshape(len(course.scenarios), -1)
-        return cls(to, tuple(words.copy() for words in to), _words(state.platform), rows)
-
-
-def _words(made: Records) -> Ints:
-    """The memory of records."""
-    words: Ints = made.view(np.ndarray).view(np.int64)
-    return words
 
 
 class Course(NamedTuple):
@@ -504,26 +443,6 @@ def course_of(world: World) -> Course:
         lost_clusters=np.zeros((0, len(world.clusters.names)), dtype=np.bool_),
         lost_state=none,
         depended_on=any(service.runs_on for service in world.model.services.values()),
-    )
-
-
-def limits_of(world: World) -> Limits:
-    """Limits of power of all places, one after the other."""
-    clusters, plants = len(world.clusters.names), len(world.plants.names)
-    supplies = world.stacker.supplies
-    limits = np.concatenate([np.zeros(0), *(supply.limits_mw for supply in supplies)])
-    most = max((len(supply.limits_mw) for supply in supplies), default=0)
-    return Limits(
-        np.cumsum([0, *(len(supply.limits_mw) for supply in supplies)]).astype(np.int64),
-        limits,
-        np.concatenate([np.zeros(0, dtype=np.bool_), *(supply.usual for supply in supplies)]),
-        np.concatenate([np.zeros(0, dtype=np.bool_), *(supply.sheds for supply in supplies)]),
-        np.concatenate([np.zeros((0, clusters)), *(supply.clusters for supply in supplies)]),
-        np.concatenate([np.zeros((0, plants)), *(supply.plants for supply in supplies)]),
-        np.zeros(len(limits)),
-        np.ones(clusters, dtype=np.bool_),
-        world.plants.emergency,
-        Sharing.room(most, clusters, plants, int(world.plants.serves.sum())),
     )
 
 

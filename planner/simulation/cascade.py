@@ -19,11 +19,8 @@ from planner.laws.compiling import compiled
 from planner.scenarios.timeline import state_with
 from planner.simulation.arrays import (
     Course,
-    Fresh,
-    Limits,
     State,
     course_of,
-    limits_of,
     state_of,
     with_lost_clusters,
 )
@@ -31,6 +28,7 @@ from planner.simulation.build import prepare
 from planner.simulation.caches import look_into_caches, warm_caches
 from planner.simulation.dispatch import dispatch, learn_capacity, look_for_heat, provide_capacity
 from planner.simulation.history import History
+from planner.simulation.limits import Limits, limits_of
 from planner.simulation.machines import cool, heat_up, power, protect, shed, signal_standby, supply
 from planner.simulation.recording import (
     record_apart,
@@ -40,7 +38,7 @@ from planner.simulation.recording import (
 )
 from planner.simulation.restoration import admit, fail_and_return, restore
 from planner.simulation.services import pass_services, run_pools
-from planner.simulation.state import enter, react, row_of, set_demand, start
+from planner.simulation.state import Fresh, enter, react, row_of, set_demand, start
 from planner.simulation.system_states import Bools, Floats, Ints, SystemStates
 from planner.simulation.traffic import arrive, fits, gather, go_to_nearest, offer_load, settle
 from planner.simulation.world import World

@@ -18,7 +18,8 @@ from planner.laws.heat import (
 from planner.laws.power import Supply, fair_shares
 from planner.laws.ratios import ratio
 from planner.laws.recovery import envelope_mw, tripped_share
-from planner.simulation.arrays import Cooling, Limits, Records
+from planner.simulation.arrays import Cooling, Records
+from planner.simulation.limits import Limits
 from planner.simulation.restoration import stop
 from planner.simulation.system_states import Floats
 from planner.simulation.world import SECONDS

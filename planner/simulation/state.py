@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from planner.laws.compiling import compilable
 from planner.laws.traffic import Network, send
-from planner.simulation.arrays import Course, Fresh, Records, State
+from planner.simulation.arrays import Course, Records, State
 from planner.simulation.caches import fill_caches
 from planner.simulation.system_states import Bools, Floats, Ints, SystemStates
 
 #: Capacity over all demand that no retry storm fills, yet small enough to keep the digits of loads.
 BOUNDLESS = 1e3
+
+
+class Fresh(NamedTuple):
+    """Records of `State` and what scenarios begin with in them, word by word: quick to compile.
+
+    Parameters
+    ----------
+    to, begin
+        Words of clusters, plants, units, services and targets, and those to begin with.
+    platform, platforms
+        Words of the platform, and those that each scenario begins with, shape (S, words).
+    """
+
+    to: tuple[Ints, ...]
+    begin: tuple[Ints, ...]
+    platform: Ints
+    platforms: Ints
+
+    @classmethod
+    def of(cls, state: State, course: Course) -> Fresh:
+        """Those of a state in which no scenario has begun."""
+        parts = (state.clusters, state.plants, state.units, state.services, state.targets)
+        to, rows = tuple(map(_words, parts)), _words(course.scenarios)
+        rows = rows.reshape(len(course.scenarios), -1)
+        return cls(to, tuple(words.copy() for words in to), _words(state.platform), rows)
+
+
+def _words(made: Records) -> Ints:
+    """The memory of records."""
+    words: Ints = made.view(np.ndarray).view(np.int64)
+    return words
 
 
 @compilable

@@ -22,9 +22,9 @@ from planner.optimization.infeasibility.second_look import confirm_no_plan, leas
 from planner.optimization.solution import solvers, solving
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solvers import logged_bound
 from planner.optimization.solution.solving import (
     Solution,
-    _logged_bound,
     make_solver,
     run_solver,
     solve,
@@ -168,9 +168,9 @@ class TestBounds:
         lines = ["Continuous objective value is 1.99818e+08 - 0.09 seconds"]
         lines += ["Result - Stopped on time limit", f"Lower bound:                    {bound}"]
         log.write_text("\n".join([*lines, "Enumerated nodes:               0", ""]))
-        assert _logged_bound(log) == pytest.approx(1.99818e8, rel=1e-5)
+        assert logged_bound(log) == pytest.approx(1.99818e8, rel=1e-5)
         log.write_text("\n".join([*lines, "Enumerated nodes:               3", ""]))
-        assert _logged_bound(log) == pytest.approx(float(bound), rel=1e-5)
+        assert logged_bound(log) == pytest.approx(float(bound), rel=1e-5)
 
     @pytest.mark.parametrize("name", SOLVERS)
     @pytest.mark.parametrize("seconds", [0.01, 0.25, 0.4, 0.8, 1.6])
@@ -433,7 +433,7 @@ class TestWhatASolverReturns:
         problem = Problem()
         count = problem.add_variable("count", 1, 3, integer=True)
         problem.objective = 5 * count
-        monkeypatch.setattr(solving, "_logged_bound", lambda _: 0.0)
+        monkeypatch.setattr(solving, "logged_bound", lambda _: 0.0)
 
         assert run_solver(problem, SolverSettings("cbc")).bound == 0.0
 
@@ -441,7 +441,7 @@ class TestWhatASolverReturns:
         log = tmp_path / "solver.log"
         log.write_text("Objective value:                206967000.00\nLower bound:   205857000.0\n")
 
-        bound = solving._logged_bound(log)
+        bound = logged_bound(log)
 
         assert bound is not None
         assert bound == pytest.approx(205857000.0, rel=1e-5)

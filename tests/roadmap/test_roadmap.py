@@ -583,6 +583,6 @@ def test_what_does_not_fit_is_refused_before_it_is_laid_out(
     growing: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("planner.optimization.decomposition.size.SMALL", 0)
-    monkeypatch.setattr("planner.roadmap.planning.available_bytes", lambda: 1e5)
+    monkeypatch.setattr("planner.roadmap.build.available_bytes", lambda: 1e5)
     with pytest.raises(TooLarge, match="fewer periods, paths or scenarios"):
         plan_roadmap(growing.model, EXACT)

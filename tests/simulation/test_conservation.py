@@ -14,27 +14,14 @@ from support import often
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.laws.heat import carried_by_plant
-from planner.simulation.cascade import History, simulate
+from planner.simulation.cascade import simulate
+from planner.simulation.history import AXES, History
 from planner.simulation.world import World
 
 #: Requests that the simulator counts as none (`planner.simulation.traffic.NEGLIGIBLE_REQUESTS`).
 ROUNDING = 2e-2
 #: Records of requests that are never negative.
-AMOUNTS = (
-    "demand_rps",
-    "attempts_rps",
-    "served_rps",
-    "waiting",
-    "stale",
-    "retrying",
-    "shed",
-    "rejected",
-    "dropped",
-    "timed_out",
-    "wasted",
-    "purged",
-    "gave_up",
-)
+AMOUNTS = (*AXES["K"], *(name for name in AXES[""] if name != "emergency_usd"))
 PROPERTY = settings(
     derandomize=True,
     deadline=None,

@@ -49,6 +49,10 @@ PLAN = re.compile("Integer solution of|MIPStart provided solution")
 DONE = "Result - "
 #: Why a solver ended, by why it was given up.
 STATUS = {"stopped": LpSolveStatus.Interrupted, "time limit": LpSolveStatus.TimeLimit}
+#: CBC prints its bound with six digits.
+PRINTED_DIGITS = 5e-6
+#: What CBC prints when it was stopped.
+ENDED_EARLY = re.compile("on time|ctrl-c")
 
 
 class Highs(pulp.HiGHS):
@@ -315,3 +319,23 @@ def _first_solution(values: Mapping[str, float]) -> str:
     """Values of some columns as CBC reads them."""
     lines = [f"{i} {name} {value:.15g} 0" for i, (name, value) in enumerate(values.items())]
     return "\n".join(["Stopped on time - objective value 0", *lines, ""])
+
+
+def logged_bound(log: Path) -> float | None:
+    """Bound in a CBC log, where PuLP reports the objective instead; rounded down as printed.
+
+    A time limit that ends the search before its first node leaves the objective of a half-solved
+    relaxation in the place of the bound, above the optimum or far below. Then only the first
+    relaxation counts.
+    """
+    if not log.exists():
+        return None
+    text = log.read_text(errors="replace")
+    found = re.findall(r"^Lower bound:\s+(\S+)", text, re.MULTILINE)
+    if not found:
+        return None
+    bound = float(found[-1])
+    if re.search(r"^Enumerated nodes:\s+0$", text, re.MULTILINE) and ENDED_EARLY.search(text):
+        relaxed = re.findall(r"^Continuous objective value is (\S+)", text, re.MULTILINE)
+        bound = float(relaxed[-1]) if relaxed else -math.inf
+    return bound - PRINTED_DIGITS * abs(bound)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +26,7 @@ from planner.optimization.solution.kept import KEPT_SOLVE, KeptSolve, asked_of_s
 from planner.optimization.solution.scaling import Floats, Scaled, Tolerances
 from planner.optimization.solution.settings import NOISE, SolverSettings
 from planner.optimization.solution.silence import silent
-from planner.optimization.solution.solvers import Cbc, Highs
+from planner.optimization.solution.solvers import PRINTED_DIGITS, Cbc, Highs, logged_bound
 from planner.optimization.solution.strengthening import strengthen
 
 #: Short names beside those that PuLP knows.
@@ -37,10 +36,6 @@ OURS: dict[str, Any] = {"HiGHS": Highs, "COIN_CMD": Cbc}
 #: Tolerances given to these for a scaled programme; other solvers use their own.
 STRICT = Tolerances(feasible=1e-9, whole=1e-9, optimal=1e-9)
 INTEGRALITY = 1e-5
-#: CBC prints its bound with six digits.
-PRINTED_DIGITS = 5e-6
-#: What CBC prints when it was stopped.
-ENDED_EARLY = re.compile("on time|ctrl-c")
 
 
 Status = Literal["optimal", "feasible", "infeasible"]
@@ -377,7 +372,7 @@ def _run_solver(
                     stats = solver.actualSolve(solved)
                 else:
                     stats = solved.solve(solver)
-                logged = _logged_bound(log)
+                logged = logged_bound(log)
             refused = stats.status == LpSolveStatus.Infeasible and not settings.stopped
             if not (refused and isinstance(solver, Highs)):
                 break
@@ -407,26 +402,6 @@ def _rules_hold(problem: Problem) -> bool:
             ):
                 return False
     return True
-
-
-def _logged_bound(log: Path) -> float | None:
-    """Bound in a CBC log, where PuLP reports the objective instead; rounded down as printed.
-
-    A time limit that ends the search before its first node leaves the objective of a half-solved
-    relaxation in the place of the bound, above the optimum or far below. Then only the first
-    relaxation counts.
-    """
-    if not log.exists():
-        return None
-    text = log.read_text(errors="replace")
-    found = re.findall(r"^Lower bound:\s+(\S+)", text, re.MULTILINE)
-    if not found:
-        return None
-    bound = float(found[-1])
-    if re.search(r"^Enumerated nodes:\s+0$", text, re.MULTILINE) and ENDED_EARLY.search(text):
-        relaxed = re.findall(r"^Continuous objective value is (\S+)", text, re.MULTILINE)
-        bound = float(relaxed[-1]) if relaxed else -math.inf
-    return bound - PRINTED_DIGITS * abs(bound)
 
 
 def _status(stats: LpSolveStats) -> Status:
