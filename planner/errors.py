@@ -21,6 +21,8 @@ LONGEST_LINE, LONGEST_NAME, END_OF_LINE = 600, 300, 100
 
 def printable(text: str) -> str:
     """A text for one line of a terminal, with control characters escaped."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,7 @@ CATALOGUES = {
 INCIDENT = "incident.yaml"
 
 
+@cache
 def data_directory(kind: str) -> Path:
     """Folder of the shipped ``models`` or ``datasets``, in a wheel or in a checkout.
 
@@ -37,12 +39,14 @@ def data_directory(kind: str) -> Path:
     raise PlannerError(f"the installation lacks its {kind}; reinstall the package")
 
 
-def shipped_models() -> dict[str, Path]:
+@cache
+def shipped_models() -> Mapping[str, Path]:
     """Path of each shipped model by its name."""
     return {path.stem: path for path in sorted(data_directory("models").glob("*.yaml"))}
 
 
-def shipped_incidents() -> dict[str, Path]:
+@cache
+def shipped_incidents() -> Mapping[str, Path]:
     """Path of each shipped incident by its name."""
     folder = data_directory("datasets") / "incidents"
     return {path.parent.name: path for path in sorted(folder.glob(f"*/{INCIDENT}"))}

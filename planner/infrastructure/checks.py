@@ -155,11 +155,12 @@ def _names(data: Mapping[str, Any], sections: str) -> list[str] | None:
 def check_references(document: Document) -> None:
     """Check all references to names, on raw data that may be invalid otherwise."""
     for pattern, sections in REFERENCES:
-        names = _names(document.data, sections)
+        found = list(_matches(document.data, pattern, ()))
+        names = _names(document.data, sections) if found else None
         if names is None:
             continue
         accepted = [*names, *EXTRA.get(pattern, ())]
-        for path, value in _matches(document.data, pattern, ()):
+        for path, value in found:
             _check_name(document, path, value, accepted, sections)
     for pattern, _ in REFERENCES:
         if pattern[-1] == "#":

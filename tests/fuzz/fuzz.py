@@ -9,8 +9,9 @@
 
 An input follows from its reader and its number, so ``--only NAME --seed NUMBER --inputs 1`` makes
 it again. Whatever a reader raises but a refusal is a fault, and so is a message that is none for
-one line of a terminal, a warning, or more than `SECONDS` of the processor. Exits with 1 if there
-is a fault.
+one line of a terminal, a warning, or more than `SECONDS` of the processor. Counts are told every
+`TOLD_EVERY` seconds, and at the end, which SIGINT and SIGTERM bring after the input at hand. Exits
+with 1 if there is a fault.
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from typing import Any
+from unittest.mock import patch
 
 if __name__ == "__main__":
     # In place of its own folder, in which this file would be found as `fuzz`.
@@ -42,6 +46,10 @@ SECONDS, MEMORY = 20, 12 << 30
 SLOW = {"runs": whole_runs, "solvers": in_two_ways}
 #: Different faults after which it ends.
 MOST_FAULTS = 20
+#: Seconds from one line of counts to the next.
+TOLD_EVERY = 60.0
+#: They end it after the input at hand.
+ENDS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 def main() -> int:
@@ -81,7 +89,7 @@ def fuzz(asked: argparse.Namespace, found: Mapping[str, Target]) -> int:
     if asked.atheris:
         return _atheris(found[names[0]], asked)
     tried, taken, faults = Counter[str](), Counter[str](), dict[str, str]()
-    start = time.monotonic()
+    start = told = time.monotonic()
     signal.signal(signal.SIGVTALRM, _too_slow)
     for number in _numbers(asked):
         name = names[0] if len(names) == 1 else Random(f"which {number}").choice(names)
@@ -99,26 +107,52 @@ def fuzz(asked: argparse.Namespace, found: Mapping[str, Target]) -> int:
                 if asked.faults is not None:
                     asked.faults.mkdir(parents=True, exist_ok=True)
                     (asked.faults / f"{name} {number}").write_bytes(content)
+        if time.monotonic() - told >= TOLD_EVERY:
+            told = time.monotonic()
+            print(_counts(asked, tried.total(), faults, start), flush=True)
         if len(faults) >= MOST_FAULTS:
             break
-    spent = resource.getrusage(resource.RUSAGE_SELF)
     for name in sorted(tried):
         print(f"{name:12} {tried[name]:9,} inputs, {taken[name]:9,} taken")
-    print(
-        f"{tried.total():,} inputs from number {asked.seed}, {len(faults)} faults, "
-        f"{spent.ru_utime + spent.ru_stime:.0f} s of a processor in {time.monotonic() - start:.0f} "
-        f"s, {spent.ru_maxrss / 1024:,.0f} MiB"
-    )
+    print(_counts(asked, tried.total(), faults, start), flush=True)
     return 1 if faults else 0
 
 
+def _counts(asked: argparse.Namespace, tried: int, faults: Sized, start: float) -> str:
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    return (
+        f"{tried:,} inputs from number {asked.seed}, {len(faults)} faults, "
+        f"{spent.ru_utime + spent.ru_stime:.0f} s of a processor in {time.monotonic() - start:.0f} "
+        f"s, {spent.ru_maxrss / 1024:,.0f} MiB"
+    )
+
+
 def _numbers(asked: argparse.Namespace) -> Iterator[int]:
+    """Numbers of inputs, until there are enough, time is over or a signal has come."""
     end = time.monotonic() + 60 * asked.minutes if asked.minutes else float("inf")
     count = itertools.count(asked.seed)
-    for number in count if asked.inputs is None else itertools.islice(count, asked.inputs):
-        if time.monotonic() > end:
-            return
-        yield number
+    with _endings() as ended:
+        for number in count if asked.inputs is None else itertools.islice(count, asked.inputs):
+            if ended or time.monotonic() > end:
+                return
+            yield number
+
+
+@contextmanager
+def _endings() -> Iterator[Sequence[int]]:
+    """Signals to end that have come, which no run in this process takes for its own."""
+    real, ended = signal.signal, list[int]()
+    before = {one: real(one, lambda number, _: ended.append(number)) for one in ENDS}
+
+    def others(number: int, handler: Any) -> Any:
+        return signal.getsignal(number) if number in ENDS else real(number, handler)
+
+    try:
+        with patch.object(signal, "signal", others):
+            yield ended
+    finally:
+        for one, handler in before.items():
+            real(one, handler)
 
 
 def _timed(target: Target, content: bytes) -> bool:

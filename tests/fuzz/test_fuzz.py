@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from random import Random
 
@@ -67,6 +69,24 @@ def test_a_fault_is_told_with_how_to_make_it_again(tmp_path: Path, capsys) -> No
     assert fuzz(options(again), broken) == 1
     assert b"9" in next(tmp_path.iterdir()).read_bytes()
     assert fuzz(options(["--inputs", "0"]), broken) == 0
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_its_counts(sign: signal.Signals, capsys, monkeypatch) -> None:
+    tried: list[bytes] = []
+
+    def read(content: bytes) -> None:
+        tried.append(content)
+        if len(tried) == 5:
+            signal.signal(sign, signal.SIG_IGN)  # as a run in this process may want it
+            os.kill(os.getpid(), sign)
+
+    monkeypatch.setattr("fuzz.fuzz.TOLD_EVERY", 0.0)
+    assert fuzz(options(["--inputs", "1000", "--seed", "7"]), {"rule": Target(_rule, read)}) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert len(tried) == 5
+    assert told[0].startswith("1 inputs from number 7, 0 faults, ")
+    assert told[-1].startswith("5 inputs from number 7, 0 faults, ")
 
 
 def test_changes_are_those_of_a_seed() -> None:
