@@ -192,7 +192,7 @@ class Decomposition:
         shared = self.base.problem.variables
         purchases = np.array([solution.values[variable.name] for variable in shared])
         places = (self._place_of(data, name) for name in data.stages_by_scenario)
-        gathered, others = self.templates.gathered(places)
+        gathered, others = self.templates.gathered(places, solution.fleet.measures)
         for one in gathered:
             yield one.cases(solution, lambda blocks: self.evaluator.columns(blocks, purchases))
         alone = data.part(tuple(place.scenario for place in others))

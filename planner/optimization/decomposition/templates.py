@@ -6,8 +6,10 @@ functions as the whole programme, at the largest demand, with every floor and ev
 is then a few numbers: bounds of served requests and of offers in use, right-hand sides of floors,
 and a factor of cost. Stages before operators react share what rooms store: they are built together.
 
-Where rows depend on more than that, on measures, services with limits, an emergency budget that may
-bind or an earlier reaction, a scenario is a template of its own.
+With measures rows follow from what has failed and from all reaction variants too, and before it is
+settled whether the standard is in force, or tiers are up, from what is asked for: such stages keep
+their demand. Where rows couple stages beyond that, by an emergency budget that may bind, an earlier
+reaction or preemptible work, a scenario is a template of its own.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from planner.optimization.formulation.recourse import may_exceed_budget
 from planner.optimization.formulation.stages import Stage
 from planner.optimization.solution.solving import Cases, Solution
 from planner.scenarios.demand import weekly_demand
-from planner.scenarios.services import limited_services
+from planner.scenarios.services import degradation, replicas_up, service_rps
 from planner.scenarios.standard import counts_for, floors
 from planner.scenarios.system_state import SystemState
 
@@ -129,8 +131,11 @@ class Gathered:
 
     Attributes
     ----------
-    groups
-        Stages of each case: of those that ask for the same, the first.
+    after
+        The data there with the measures that are bought.
+    groups, later
+        Stages of each case: of those that ask for the same, the first; as they are in the
+        programme, and with the measures that are bought.
     numbers
         Number of each case by its blocks.
     uses
@@ -140,7 +145,9 @@ class Gathered:
 
     template: Template
     place: Place
+    after: ProblemData
     groups: list[Sequence[Stage]] = field(default_factory=list)
+    later: list[Sequence[Stage]] = field(default_factory=list)
     numbers: dict[tuple[Block, ...], int] = field(default_factory=dict)
     uses: list[tuple[str, int, float]] = field(default_factory=list)
 
@@ -172,17 +179,30 @@ class Gathered:
             _of_many(stage, [group[i] for group in self.groups])
             for i, stage in enumerate(made.stages)
         ]
-        data = made.programme.data.with_stages(tuple(stages))
         asked = (
             least * sum(rps for key, rps in _asked(stage).items() if counts_for(name, *key))
             for stage in stages
+            if not _keeps_demand(self.place.data, stage)
             for name, least in stage.floors.items()
         )
         limits: Iterator[Any] = chain.from_iterable(
             (*stage.demand_rps.values(), *self._arrived(i)) for i, stage in enumerate(stages)
         )
+        later = [
+            replace(
+                _of_many(stage, [group[i] for group in self.later]),
+                start_minute=made.stages[i].start_minute,
+                end_minute=made.stages[i].end_minute,
+            )
+            for i, stage in enumerate(self.later[0])
+        ]
+        here = made.programme.by_stage
+        by_stage = {
+            stage.label: here[one.label] for stage, one in zip(later, made.stages, strict=True)
+        }
+        data = self.after.part((self.place.scenario,)).with_stages(tuple(later))
         return Cases(
-            replace(made.programme, data=data),
+            replace(made.programme, data=data, by_stage=by_stage),
             replace(solution, values=values, recourse=None, by_state=None, once_usd=None),
             {i: needs for i, needs in zip(made.asked.tolist(), asked, strict=True) if i >= 0},
             dict(zip(made.limited.tolist(), limits, strict=True)),
@@ -192,7 +212,7 @@ class Gathered:
     def _arrived(self, i: int) -> Iterator[Floats]:
         """Upper bounds of offers in use in a stage: 0 where they have not arrived."""
         for offer in _offers(self.place.data, self.groups[0][i]):
-            there = [offer in group[i].offers for group in self.groups]
+            there = [offer in group[i].offers_at_best for group in self.groups]
             yield np.where(there, np.inf, 0.0)
 
 
@@ -237,21 +257,34 @@ class Templates:
             template = self._found[key]
             yield template, group, group[0].hours / template.hours if template.hours else 1.0
 
-    def gathered(self, places: Iterable[Place]) -> tuple[list[Gathered], list[Place]]:
-        """Stages of scenarios by template; scenarios that are templates of their own."""
-        found: dict[Template, Gathered] = {}
+    def gathered(
+        self, places: Iterable[Place], bought: frozenset[str]
+    ) -> tuple[list[Gathered], list[Place]]:
+        """Stages of scenarios by template; scenarios that are templates of their own.
+
+        Parameters
+        ----------
+        bought
+            Measures in place.
+        """
+        found: dict[Hashable, Gathered] = {}
         others = []
         for place in places:
             if not _are_alike(place):
                 others.append(place)
                 continue
+            after = replace(place, data=place.data.with_bought(bought))
+            keys = _Keys(after)
             for template, group, factor in self._groups(place):
+                later = [after.stages[stage.index] for stage in group]
+                key = template, keys.of(later) if bought else None
                 needs, limits, _ = self._numbers(place, group)
                 blocks = tuple(one.block for one in self._pieces(template, needs, limits, factor))
-                mine = found.setdefault(template, Gathered(template, place))
+                mine = found.setdefault(key, Gathered(template, place, after.data))
                 case = mine.numbers.setdefault(blocks, len(mine.numbers))
                 if case == len(mine.groups):
                     mine.groups.append(group)
+                    mine.later.append(later)
                 mine.uses.append((place.scenario, case, factor))
         return list(found.values()), others
 
@@ -275,9 +308,9 @@ class Templates:
         for stage in group:
             demand, asked = self._asked(stage)
             limits.append(demand)
-            arrived = [offer in stage.offers for offer in _offers(data, stage)]
+            arrived = [offer in stage.offers_at_best for offer in _offers(data, stage)]
             limits.append(np.where(arrived, np.inf, 0.0))
-            if stage.floors:
+            if stage.floors and not _keeps_demand(data, stage):
                 names = _floor_names(data, stage)
                 least = np.array([stage.floors.get(name, 0.0) for name in names])
                 needs.append(least * (self._counts(place, stage, names) @ asked))
@@ -312,7 +345,7 @@ class Templates:
             for served in made.programme.by_stage[stage.label].served.values()
         ]
         template = self._template(made.programme, made.asked, made.limited)
-        hours = group[0].hours if group[0].reacted else None
+        hours = group[0].hours if group[0].when_reacted.certain else None
         kept = made if len(self._found) < MOST_KEPT else None
         return replace(template, hours=hours, constant_usd=0.0, lost_usd=np.array(lost), made=kept)
 
@@ -358,8 +391,10 @@ def _largest_of(place: Place, group: Sequence[Stage]) -> _Largest:
     first, asked, limited = programme.problem.first_id, list[int](), list[int]()
     for stage in stages:
         here = programme.by_stage[stage.label]
-        columns = [*here.served.values(), *(here.used[offer] for offer in stage.offers)]
+        columns = [*here.served.values(), *here.used.values()]
         limited += [variable.id - first for variable in columns]
+        if _keeps_demand(data, stage):
+            continue
         asked += [floor_rows.get((stage.start_minute, name), -1) for name in stage.floors]
     places = np.array(asked, dtype=np.int64), np.array(limited, dtype=np.int64)
     return _Largest(programme, stages, *places)
@@ -372,8 +407,9 @@ def _of_many(stage: Stage, cases: Sequence[Stage]) -> Stage:
         key: np.array([case.down_rps.get(key, 0.0) for case in cases])
         for key in dict.fromkeys(key for case in cases for key in case.down_rps)
     }
+    names = dict.fromkeys((*stage.floors, *(name for case in cases for name in case.floors)))
     floors_of: Any = {
-        name: np.array([case.floors.get(name, 0.0) for case in cases]) for name in stage.floors
+        name: np.array([case.floors.get(name, 0.0) for case in cases]) for name in names
     }
     return replace(stage, demand_rps=demand, down_rps=down, floors=floors_of)
 
@@ -392,10 +428,9 @@ def _places(all_of_them: Whole, some: Whole) -> Whole:
 def share_templates(data: ProblemData) -> bool:
     """Whether scenarios may share templates: their rows follow from states, stage by stage.
 
-    Not where measures or services decide on them, or preemptible work couples stages.
+    Not where preemptible work couples stages.
     """
-    coupled = data.model.measures or limited_services(data.model) or priced_tiers(data)
-    return not coupled and data.cuts is None
+    return not priced_tiers(data) and data.cuts is None
 
 
 def _are_alike(place: Place) -> bool:
@@ -403,8 +438,7 @@ def _are_alike(place: Place) -> bool:
     data = place.data
     if not share_templates(data):
         return False
-    reacted = [stage.reacted for stage in place.stages]
-    if reacted != sorted(reacted):
+    if not data.resumed.isdisjoint(stage.label for stage in place.stages):
         return False
     waived = {family for family, _, scenario in data.waived if scenario == place.scenario}
     if Family.SERVED_FLOOR in waived:
@@ -416,17 +450,17 @@ def _are_alike(place: Place) -> bool:
 
 def _together(stages: Sequence[Stage]) -> Iterator[Sequence[Stage]]:
     """Stages before operators react, then each later one by itself."""
-    early = [stage for stage in stages if not stage.reacted]
+    early = [stage for stage in stages if not stage.when_reacted.certain]
     if early:
         yield early
-    yield from ([stage] for stage in stages if stage.reacted)
+    yield from ([stage] for stage in stages if stage.when_reacted.certain)
 
 
 class _Keys:
     """What the rows of stages of a scenario follow from, each as a key."""
 
     def __init__(self, place: Place) -> None:
-        self._data, self._states = place.data, dict[int, Hashable]()
+        self._data, self._states = place.data, dict[int, tuple[SystemState, Hashable]]()
         waived = frozenset(
             (family, subject, amount)
             for (family, subject, scenario), amount in place.data.waived.items()
@@ -437,37 +471,61 @@ class _Keys:
     def of(self, group: Sequence[Stage]) -> Hashable:
         """Key of some stages that are built together."""
         waived = self._waived
-        if group[0].reacted:  # rooms store nothing then
+        if group[0].when_reacted.certain:  # rooms store nothing then
             waived = frozenset(one for one in waived if one[0] not in STRICTER)
         return self._shared, waived, tuple(self._of_stage(stage) for stage in group)
 
     def _of_stage(self, stage: Stage) -> Hashable:
-        number = id(stage.state)
-        if number not in self._states:
-            self._states[number] = _of_state(stage.state), frozenset(stage.outage.restarts)
-        return (
-            self._states[number],
-            tuple(stage.started.values()),
-            tuple(stage.started_or_restarting.values()),
-            None if stage.reacted else (stage.hours, bool(stage.offers)),
-            frozenset(stage.delivered.items()),
+        reacted = stage.when_reacted.certain
+        here = (
+            self._of_state(stage.state),
+            frozenset(stage.outage.restarts),
+            _of_reaction(stage),
+            None if reacted else (stage.hours, bool(stage.offers)),
             _floor_names(self._data, stage) if stage.floors else (),
         )
+        return (*here, *self._of_measures(stage)) if self._data.model.measures else here
+
+    def _of_measures(self, stage: Stage) -> Iterator[Hashable]:
+        """What rows of a stage follow from besides, where measures decide on them."""
+        yield from (self._of_state(stage.at_best), stage.outage)
+        for numbers, variant in stage.variants:
+            offers = variant.offers, bool(variant.floors), variant.reacted
+            yield numbers, offers, _of_reaction(variant)
+        if _keeps_demand(self._data, stage):
+            yield stage.state.tiers_down
+            for one in (stage, *(variant for _, variant in stage.variants)):
+                asked = one.demand_rps, one.down_rps, one.floors, one.floors_if_up
+                yield tuple(tuple(amounts.items()) for amounts in asked)
+
+    def _of_state(self, state: SystemState) -> Hashable:
+        if id(state) not in self._states:
+            self._states[id(state)] = state, _of_state(state)
+        return self._states[id(state)][1]
+
+
+def _of_reaction(stage: Stage) -> Hashable:
+    started, either = stage.started, stage.started_or_restarting
+    shares = frozenset(stage.delivered.items())
+    return tuple(started.values()), tuple(either.values()), shares
 
 
 def _of_state(state: SystemState) -> Hashable:
     mappings = (
-        state.lost_units, state.lost_largest, state.ambient_rise_c, state.demand_factor, state.power
+        state.lost_units, state.lost_largest, state.ambient_rise_c, state.demand_factor,
+        state.power, state.replicas_down,
     )  # fmt: skip
     return (
         *(state.clusters_down, state.plants_down, state.plants_lost, state.offers_down),
-        state.restarting,
+        *(state.restarting, state.services_down),
         *(frozenset(mapping.items()) for mapping in mappings),
     )
 
 
 def _offers(data: ProblemData, stage: Stage) -> tuple[str, ...]:
     """All offers that may have arrived in a stage of its kind."""
+    if stage.variants:
+        return stage.offers_at_best
     if not stage.reacted and not stage.offers:
         return ()
     return tuple(offer for offer in data.model.offers if offer not in stage.state.offers_down)
@@ -479,8 +537,47 @@ def _floor_names(data: ProblemData, stage: Stage) -> tuple[str, ...]:
     return tuple(dict.fromkeys(rule.subject for rule in rules))
 
 
+def _keeps_demand(data: ProblemData, stage: Stage) -> bool:
+    """Whether coefficients of a stage, and not only right-hand sides, follow from what it asks for.
+
+    So where measures decide on whether the standard is in force, whether tiers are up, or how much
+    a service takes that may be too small.
+    """
+    model, state = data.model, stage.state
+    if not model.measures:
+        return False
+    settled = stage.when(lambda variant: bool(variant.floors))
+    if not settled.certain and (settled.numbers or stage.floors_if_up):
+        return True
+    return not state.tiers_down <= stage.at_best.tiers_down or _may_overload(data, stage)
+
+
+def _may_overload(data: ProblemData, stage: Stage) -> bool:
+    """Whether a service that measures enlarge may not take all of its requests without them."""
+    model, state = data.model, stage.state
+    enlarged = {name for measure in model.measures.values() for name in measure.connections}
+    if not enlarged:
+        return False
+    shares = data.passing_shares(state.services_down)
+    asked = {
+        name: sum(rps * shares[tier].get(name, 0.0) for (_, tier), rps in stage.demand_rps.items())
+        for name in enlarged
+    }
+    return any(
+        rps
+        > degradation(model, name, state, itself_up=True)
+        * service_rps(model, name)
+        * replicas_up(model, name, state)
+        for name, rps in asked.items()
+    )
+
+
 def _largest(data: ProblemData, stage: Stage, peaks: dict[str, float]) -> Stage:
     """A stage that asks for as much as any of its kind."""
+    if _keeps_demand(data, stage):
+        return stage
+    names = _floor_names(data, stage) if stage.floors else ()
+    floors_of = dict.fromkeys(names, 1.0)
     demand = {
         (zone, tier): peaks[zone]
         * stage.state.demand_factor.get(zone, 1.0)
@@ -491,6 +588,7 @@ def _largest(data: ProblemData, stage: Stage, peaks: dict[str, float]) -> Stage:
         stage,
         demand_rps=demand,
         down_rps={},
-        offers=_offers(data, stage),
-        floors=dict.fromkeys(_floor_names(data, stage), 1.0) if stage.floors else {},
+        offers=stage.offers if stage.variants else _offers(data, stage),
+        floors=floors_of,
+        variants=tuple((n, replace(one, floors=floors_of)) for n, one in stage.variants),
     )

@@ -104,7 +104,7 @@ def audited(
             continue
         after = data
         if part.data is not programme.data:
-            # Stages of several cases know of no measures.
+            # Stages of several cases are those with the measures in place.
             after = part.data if cases.uses else data.part(tuple(part.data.stages_by_scenario))
         spent: dict[str, float] = {}
         of_stages += _check_stages(part, here, after, spent)
