@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import os
 import secrets
 import stat
@@ -10,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
+from importlib import resources
 from pathlib import Path, PurePath
 
 from planner.errors import InputError, OutputError
@@ -54,6 +57,17 @@ def read_bytes(path: Path, shown: str, most: int | None = None) -> bytes:
     if len(content) > most:
         raise InputError.single(shown, f"larger than {most:,} bytes")
     return content
+
+
+def package_text(package: str, name: str) -> str:
+    """Text of a file that is shipped beside the modules of a package."""
+    text = resources.files(package).joinpath(name).read_text(encoding="utf-8")
+    return text.replace("\r\n", "\n")
+
+
+def package_table(package: str, name: str) -> tuple[dict[str, str], ...]:
+    """Rows of a CSV table that is shipped beside the modules of a package."""
+    return tuple(csv.DictReader(io.StringIO(package_text(package, name))))
 
 
 def check_file(path: Path, *endings: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import networkx as nx
 
+from planner.files import package_table
 from planner.infrastructure.catalogue import demand_shape_names, hot_week_names, shipped_incidents
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import retirable_blocks, retirable_units
@@ -23,75 +24,9 @@ from planner.laws.power import MOST_SETS
 
 #: Path pattern (`*` any key, `#` any index, `@` the key itself is the reference) and the
 #: section that the value must name.
-REFERENCES: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("regions", "*", "climate"), "climates hot_weeks"),
-    (("clusters", "*", "region"), "regions"),
-    (("clusters", "*", "gpu"), "gpus"),
-    (("plants", "*", "region"), "regions"),
-    (("plants", "*", "cools", "#"), "clusters"),
-    (("plants", "*", "rejects_to"), "plants"),
-    (("plants", "*", "existing", "@"), "cooling_units"),
-    (("plants", "*", "options", "#"), "cooling_units"),
-    (("plants", "*", "depends_on", "#"), "services"),
-    (("feeds", "*", "region"), "regions"),
-    (("feeds", "*", "powers", "#"), "clusters plants"),
-    (("services", "*", "replicas", "@"), "regions"),
-    (("services", "*", "runs_on", "#"), "clusters"),
-    (("services", "*", "depends_on", "#"), "services"),
-    (("services", "*", "any_of", "#"), "services"),
-    (("services", "*", "degrades_without", "#"), "services"),
-    (("tiers", "*", "entry"), "services"),
-    (("zones", "*", "latency_ms", "@"), "regions"),
-    (("zones", "*", "transport_usd_per_million_requests", "@"), "regions"),
-    (("zones", "*", "prefers", "#"), "regions"),
-    (("zones", "*", "shape"), "shapes"),
-    (("offers", "*", "region"), "regions"),
-    (("operations", "restoration", "#", "tiers", "#"), "tiers"),
-    (("operations", "changes", "*", "services", "#"), "services"),
-    (("standard", "*", "#", "tier"), "tiers"),
-    (("standard", "*", "#", "zone"), "zones"),
-    (("policies", "critical_tiers", "#"), "tiers"),
-    (("policies", "fixed", "cooling", "@"), "plants"),
-    (("policies", "fixed", "cooling", "*", "@"), "cooling_units"),
-    (("policies", "fixed", "gpus", "@"), "clusters"),
-    (("policies", "fixed", "regions", "@"), "regions"),
-    (("policies", "fixed", "emergency", "@"), "offers"),
-    (("policies", "fixed", "measures", "@"), "measures"),
-    (("policies", "forbidden", "cooling", "#"), "plants cooling_units"),
-    (("policies", "forbidden", "gpus", "#"), "clusters"),
-    (("policies", "forbidden", "emergency", "#"), "offers"),
-    (("policies", "forbidden", "measures", "#"), "measures"),
-    (("finance", "incident"), "incidents"),
-    (("horizon", "growth", "zones", "@"), "zones"),
-    (("horizon", "growth", "tiers", "@"), "tiers"),
-    (("horizon", "paths", "*", "follows"), "horizon.paths"),
-    (("horizon", "paths", "*", "growth", "zones", "@"), "zones"),
-    (("horizon", "paths", "*", "growth", "tiers", "@"), "tiers"),
-    (("horizon", "prices", "gpus", "@"), "gpus"),
-    (("horizon", "prices", "cooling_units", "@"), "cooling_units"),
-    (("horizon", "prices", "regions", "@"), "regions"),
-    (("horizon", "prices", "offers", "@"), "offers"),
-    (("horizon", "first_order", "@"), "gpus cooling_units offers"),
-    (("horizon", "order_months", "types", "@"), "gpus cooling_units"),
-    (("horizon", "order_months", "entities", "@"), "clusters plants regions measures offers"),
-    (("horizon", "reserved_months", "@"), "offers"),
-    (("horizon", "power", "#", "region"), "regions"),
-    (("horizon", "construction", "clusters", "@"), "clusters"),
-    (("horizon", "construction", "plants", "@"), "plants"),
-    (("horizon", "construction", "regions", "@"), "regions"),
-    (("measures", "*", "feeds", "#"), "feeds"),
-    (("measures", "*", "replicas", "@"), "services"),
-    (("measures", "*", "replicas", "*", "@"), "regions"),
-    (("measures", "*", "connections", "@"), "services"),
-    (("measures", "*", "independent", "@"), "plants"),
-    (("measures", "*", "independent", "*", "#"), "services"),
-    (("measures", "*", "buffer_mwh", "@"), "plants"),
-    (("measures", "*", "automatic", "#"), "plants"),
-    (("scenarios", "*", "events", "#", "plant"), "plants"),
-    (("scenarios", "*", "events", "#", "unit"), "cooling_units"),
-    (("scenarios", "*", "events", "#", "region"), "regions"),
-    (("scenarios", "*", "events", "#", "feed"), "feeds"),
-    (("scenarios", "*", "events", "#", "zones", "#"), "zones"),
+REFERENCES: tuple[tuple[tuple[str, ...], str], ...] = tuple(
+    (tuple(row["path"].split(".")), row["names"])
+    for row in package_table("planner.infrastructure", "references.csv")
 )
 EVENT_SECTIONS = {
     "plant": "plants",

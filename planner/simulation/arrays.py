@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from planner.files import package_table
 from planner.laws.heat import cooled_clusters, with_loops
 from planner.laws.traffic import Network, serving_rps
 from planner.simulation.system_states import Bools, Floats, Ints, SystemStates
@@ -21,162 +22,10 @@ from planner.simulation.world import World
 #: An array of records, one for each entity.
 Records = Any
 
-#: What a scenario knows of a cluster beside `planner.simulation.world.Clusters`. Carried over from
-#: minute to minute: GPU temperature; whether it is off, and after a thermal shutdown, until it has
-#: gone through all phases of restoration; GPUs that have shut down and that nobody has brought back
-#: yet; its phase (past the last in normal operation) and minutes in it; minutes below its restart
-#: temperature; minutes of checks passed, NaN unless it is being brought back; whether region and
-#: power were there; the minute from which operators may bring it back, those until which its
-#: services recover and load balancers stay away; GPUs that they have left powered, infinite before
-#: they act. Of the minute: whether region and power are there, whether enough units of its plants
-#: run for a restart, temperature at its start and outside, GPUs that there is power for, their heat
-#: at the utilisation limit, GPUs powered and their clock, the share that takes requests, heat, what
-#: is carried away and what the air outside takes.
-CLUSTER = {
-    "temperature_c": float,
-    "off": bool,
-    "tripped": bool,
-    "stopped_gpus": float,
-    "cool_minutes": float,
-    "recovered_from": float,
-    "failback_from": float,
-    "phase": int,
-    "phase_minutes": float,
-    "checking": float,
-    "was_up": bool,
-    "back_from": float,
-    "left_on": float,
-    "up": bool,
-    "units_back": bool,
-    "start_c": float,
-    "ambient_c": float,
-    "supplied_gpus": float,
-    "full_mw": float,
-    "powered_gpus": float,
-    "clock": float,
-    "restored": float,
-    "heat_mw": float,
-    "cooling_mw": float,
-    "envelope_mw": float,
-}
-#: Of a plant: cold left in its tank; whether running units have ever fallen short of the heat that
-#: it serves; the minute from which operators start its standby units, and that from which its next
-#: unit may start; units that carry heat; whether its tank can be used.
-PLANT = {
-    "cold_mj": float,
-    "cooling_short": bool,
-    "start_due": float,
-    "next_start": float,
-    "running_units": float,
-    "buffer_up": bool,
-}
-#: Of a type of units: minute of the start signal, infinite before it; units that survive, those of
-#: them that run, and their capacity at the moment's ambient.
-UNIT = {"standby_since": float, "count": float, "started": float, "there_mw": float}
-#: Of a tier: whether it is up, and admitted; new requests per second, all with those that come
-#: back, those admitted, those past services and pools and their share, those that succeed; requests
-#: waiting and served in vain.
-TIER = {
-    "up": bool,
-    "admitted": bool,
-    "demand_rps": float,
-    "attempts_rps": float,
-    "admitted_rps": float,
-    "entering_share": float,
-    "entering_rps": float,
-    "served_rps": float,
-    "waiting": float,
-    "wasted": float,
-}
-#: Of a service: its limits; requests per second that its pool lets through and connections that
-#: waiting requests hold; requests that want to pass, and connections that are asked for.
-SERVICE = {
-    "service_rps": float,
-    "connections": float,
-    "pool_rps": float,
-    "held": float,
-    "passing_rps": float,
-    "asked": float,
-}
-#: Of a zone: demand over the usual one, new requests per second.
-ZONE = {"factor": float, "rps": float}
-#: Of a target: capacity as it is and as load balancers know it, and what they go by from a failure
-#: until they first reroute; its load, and with requests that found no room and could have come.
-#: Share of all demand for which its caches are warm, and the work of its load in warm requests.
-TARGET = {
-    "capacity_rps": float,
-    "known_rps": float,
-    "frozen_rps": float,
-    "load_rps": float,
-    "wanted_rps": float,
-    "warm_share": float,
-    "work_rps": float,
-}
-#: Requests of a zone and tier in a minute: new ones, all with those that come back, those past
-#: services and pools; those that waited before; those sent to a target, those that found room
-#: there, and those of the queue served with the room left; those that join the queue and that are
-#: served from it; those that succeed; and, carried over, those that wait although their clients
-#: have gone.
-REQUEST = {
-    "fresh": float,
-    "total": float,
-    "entering": float,
-    "backlog": float,
-    "sent": float,
-    "granted": float,
-    "drained": float,
-    "joining": float,
-    "taken": float,
-    "served": float,
-    "stale": float,
-}
-#: Requests of a zone and tier by attempt. Carried over: waiting ones whose clients still wait, and
-#: clients that back off before it (never the first). Of the minute: those that come.
-ATTEMPT = {"live": float, "retrying": float, "coming": float}
-#: The platform, beside `planner.simulation.world.ScenarioReaction`. Carried over: whether
-#: priorities are in force, requests found no room, any client waits or backs off, operators hold
-#: back tiers; the minutes at which emergency capacity is ordered if still short and was ordered;
-#: share of admitted requests that failed; most requests of all zones together in any minute; the
-#: last failure to react to, the hottest that any cluster has been since, and the minute at which
-#: that raised the alert. Of the minute: the failure of a minute ago, when operators first act on
-#: it, start standby cooling and restart clusters, whether they switch off GPUs, shed load and open
-#: doors, new requests per second of all zones together, whether any request fails, how much faster
-#: the queue could have been served; sums of requests and spend as in `planner.simulation.history`.
-PLATFORM = {
-    "cold_now": float,
-    "shedding": bool,
-    "short": bool,
-    "busy": bool,
-    "restoring": bool,
-    "order_due": float,
-    "order_minute": float,
-    "error_share": float,
-    "most_rps": float,
-    "failure": float,
-    "hottest_c": float,
-    "alert": float,
-    "failure_before": float,
-    "reaction_due": float,
-    "standby_due": float,
-    "restart_due": float,
-    "switches_off": bool,
-    "holds_back": bool,
-    "ventilates": bool,
-    "demand_rps": float,
-    "failing": bool,
-    "spare": float,
-    "waiting": float,
-    "stale": float,
-    "retrying": float,
-    "shed": float,
-    "rejected": float,
-    "dropped": float,
-    "timed_out": float,
-    "wasted": float,
-    "purged": float,
-    "gave_up": float,
-    "emergency_usd": float,
-}
+#: Fields of the state of a scenario beside those of `planner.simulation.world`, with their meaning.
+#: Those that are carried over from minute to minute say so; all others are of the minute.
+STATE = package_table("planner.simulation", "state.csv")
+KINDS: Mapping[str, type] = {"float": float, "bool": bool, "int": int}
 
 
 class Cooling(NamedTuple):
@@ -334,6 +183,10 @@ def records(shape: int | tuple[int, ...], of: Any = None, **kinds: type) -> Reco
     return made.view(np.recarray)
 
 
+def _fields(entity: str) -> dict[str, type]:
+    return {row["field"]: KINDS[row["kind"]] for row in STATE if row["entity"] == entity}
+
+
 def _with(made: Records, **values: Any) -> Records:
     """Records with some values."""
     for name, value in values.items():
@@ -361,29 +214,31 @@ def state_of(world: World) -> State:
     usual_rps[:clusters] = serving_rps(sites.gpus, sites.rps, sites.utilisation)
     return State(
         clusters=_with(
-            records(clusters, sites, **CLUSTER),
+            records(clusters, sites, **_fields("cluster")),
             temperature_c=sites.setpoint_c, powered_gpus=sites.gpus, clock=1.0, restored=1.0,
             was_up=True, units_back=True, phase=len(world.restoration.minutes), checking=np.nan,
             left_on=np.inf, cool_minutes=-1.0,
         ),
         plants=_with(
-            records(plants, world.plants, **PLANT),
+            records(plants, world.plants, **_fields("plant")),
             cold_mj=world.plants.buffer_mj, start_due=np.inf,
         ),
         units=_with(
-            records(len(world.units.names), world.units, **UNIT),
+            records(len(world.units.names), world.units, **_fields("unit")),
             standby_since=np.inf, started=np.where(world.units.standby, 0.0, np.inf),
         ),
         offers=records(len(offers.names), offers, share=float),
-        tiers=records(tiers, known, **TIER),
-        services=_with(records(len(services.names), services, **SERVICE), pool_rps=np.inf),
-        zones=records(zones, **ZONE),
+        tiers=records(tiers, known, **_fields("tier")),
+        services=_with(
+            records(len(services.names), services, **_fields("service")), pool_rps=np.inf,
+        ),
+        zones=records(zones, **_fields("zone")),
         targets=_with(
-            records(targets, **TARGET),
+            records(targets, **_fields("target")),
             capacity_rps=usual_rps, known_rps=usual_rps, frozen_rps=usual_rps,
         ),
-        requests=records((zones, tiers), **REQUEST),
-        attempts=records((zones, tiers, repeats.shape[1]), **ATTEMPT),
+        requests=records((zones, tiers), **_fields("request")),
+        attempts=records((zones, tiers, repeats.shape[1]), **_fields("attempt")),
         platform=_platforms(world)[:1].copy(),
         cooling=Cooling(
             np.zeros(clusters),
@@ -415,7 +270,7 @@ def state_of(world: World) -> State:
 def _platforms(world: World) -> Records:
     """The platform as each scenario begins, shape (S,)."""
     return _with(
-        records(len(world.timelines), world.reaction, **PLATFORM),
+        records(len(world.timelines), world.reaction, **_fields("platform")),
         shedding=world.reaction.sheds, cold_now=1.0, most_rps=1.0, order_due=np.inf,
         order_minute=np.inf, failure=np.inf, hottest_c=-np.inf, alert=np.inf,
     )  # fmt: skip

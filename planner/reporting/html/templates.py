@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from string import Template
 from typing import Any
 
+from planner.files import package_text
 from planner.json_text import json_text
 
 
 @cache
 def asset(name: str) -> str:
     """Text of a file of `assets`."""
-    content = files("planner.reporting.html").joinpath("assets", name).read_text(encoding="utf-8")
-    return content.replace("\r\n", "\n")
+    return package_text("planner.reporting.html", f"assets/{name}")
 
 
 def filled(file: str, **parts: str) -> str:
