@@ -84,7 +84,6 @@ def build_roadmap(
         _construction(made, each)
     _capital_budgets(made)
     problem.objective = _cost(made)
-    made.rows = len(problem.constraints)
     return made
 
 

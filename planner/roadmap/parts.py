@@ -207,7 +207,7 @@ class RoadmapParts(Decomposition):
         """Orders that miss least of some cuts, and what each failure misses."""
         base, problem = self.base.problem, Problem()
         problem.variables = list(base.variables)
-        problem.constraints = base.constraints[: self.roadmap.rows]
+        problem.constraints = self.roadmap.built()
         missed: dict[str, Variable] = {}
         for index, failure in enumerate(failures):
             much = missed[failure.name] = problem.add_variable(label("missed", str(index)))

@@ -7,19 +7,21 @@ laws of money anew.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 
 from planner.errors import AuditError, SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
+from planner.optimization.formulation.algebra import Expression, sum_of
 from planner.optimization.formulation.families import STRICTER
 from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.infeasibility.shortfalls import Shortfall
 from planner.optimization.solution.costs import cost_items
 from planner.optimization.solution.deadline import Deadline, OutOfTime
-from planner.optimization.solution.decisions import limited
+from planner.optimization.solution.decisions import limited, variables
 from planner.optimization.solution.operation import billed
 from planner.optimization.solution.solving import Solution, solve
 from planner.roadmap.cash import cash_flows, present_value
@@ -165,17 +167,42 @@ def _at_least_cost(
     OutOfTime, SolverError
         If time ends before.
     """
-    roadmap, settings = parts.roadmap, deadline.settings()
-    whole = [x for x in roadmap.base.problem.variables if x.integer]
-    with roadmap.as_built(), limited({x: (found.values[x.name],) * 2 for x in whole}):
-        values = solve(roadmap.base, settings).values
     strict = parts.asking(data)
     while True:
         strict.lay_out(deadline)
+        values = _with_orders(parts.roadmap, found.values, deadline)
         once, missed = strict.recourse_of(values, deadline)
         if not missed:
             return values, once, strict.asked
         strict.waive(strict.waive(missed, STRICTER))
+
+
+def _with_orders(
+    roadmap: RoadmapProgramme, known: Mapping[str, float], deadline: Deadline
+) -> Mapping[str, float]:
+    """Values of the base at least cost with the orders of a solution.
+
+    Nothing but recourse, which is not part of it, gains from what plants carry without their
+    largest units and from what is up: these are as large as orders let them be.
+
+    Raises
+    ------
+    OutOfTime, SolverError
+        If time ends before.
+    """
+    base, nodes = roadmap.base, [each.programme for each in roadmap.nodes.values()]
+    bought = [*roadmap.orders.values(), *(x for each in nodes for x in variables(each).values())]
+    there = sum_of(left for each in nodes for left in each.surviving.values())
+    for each in nodes:
+        there.add(sum_of(up.expression for up in each.availability.nodes.values() if up))
+    with roadmap.as_built(), limited({x: (known[x.name],) * 2 for x in bought}):
+        values = solve(base, deadline.settings()).values
+        if there.terms:
+            most = copy(base.problem)
+            most.objective = -Expression(there.terms)
+            at_most = solve(replace(base, problem=most), deadline.settings(0.0)).values
+            values = {**values, **{x.name: at_most[x.name] for x in there.terms}}
+    return values
 
 
 def gap_of(solution: Solution) -> float:

@@ -104,8 +104,6 @@ class RoadmapProgramme:
         The problem as a programme: purchases are in those of the nodes.
     orders
         Variable of everything that can be ordered, by node, kind and asset.
-    rows
-        Number of its rows; those after them are learned.
     """
 
     model: Model
@@ -114,17 +112,26 @@ class RoadmapProgramme:
     items: dict[tuple[Kind, str], Item]
     base: Programme
     orders: dict[OrderKey, Variable] = field(default_factory=dict)
-    rows: int = 0
 
     @contextmanager
     def as_built(self) -> Iterator[None]:
         """Temporarily leave out the rows that were learned."""
-        problem = self.base.problem
-        rows, problem.constraints = problem.constraints, problem.constraints[: self.rows]
+        learned = self._forget()
         try:
             yield
         finally:
-            problem.constraints = rows
+            self.base.problem.constraints += learned
+
+    def built(self) -> list[Constraint]:
+        """Rows that were not learned: also those that recourse has added since."""
+        return [row for row in self.base.problem.constraints if not _is_learned(row)]
+
+    def _forget(self) -> list[Constraint]:
+        """Take out the rows that were learned; nodes share the list."""
+        rows = self.base.problem.constraints
+        learned = [row for row in rows if _is_learned(row)]
+        rows[:] = self.built()
+        return learned
 
     def learned(self) -> Iterator[tuple[str, Constraint]]:
         """Rows of cuts from the simulation, each with its failure as ``node/scenario``."""
@@ -135,7 +142,7 @@ class RoadmapProgramme:
 
     def learn_anew(self) -> None:
         """Cuts from the simulation as they are in the data of the nodes, and no others."""
-        del self.base.problem.constraints[self.rows :]
+        self._forget()
         for each in self.nodes.values():
             simulated_cuts(replace(each.programme, data=each.data))
 
@@ -163,6 +170,11 @@ class RoadmapProgramme:
             if self.nodes[key.node].node.period + item.lead_periods == node.period:
                 return variable, key
         return None
+
+
+def _is_learned(row: Constraint) -> bool:
+    _, _, name = row.name.partition(".")  # after the node
+    return name.startswith(f"{Family.SIMULATED_CUT}.")
 
 
 def orders_in(

@@ -30,6 +30,7 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.simulated import Gain, SimulatedCut
 from planner.optimization.solution import solving
 from planner.optimization.solution.deadline import Deadline, OutOfTime
+from planner.optimization.solution.decisions import limited
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import solve
 from planner.plan.files import parse_plan
@@ -157,6 +158,25 @@ def test_in_one_piece_it_costs_the_same(growing: LoadedModel) -> None:
     horizon = growing.model.horizon.replace(order_months={}, periods=3)
     model = growing.model.replace(horizon=horizon)
     assert least_cost(model, "extensive") == pytest.approx(least_cost(model), rel=1e-6)
+
+
+def test_orders_cost_what_the_whole_programme_says_with_them() -> None:
+    """Also where recourse needs what plants of several sizes carry after losses of their own."""
+    hot = "generators.heat_wave_unit={severity: common, frequency_per_year: 0.1, repair_hours: 24}"
+    model = load_model("tiny", (hot,)).model
+    model = with_horizon(model, periods=2, growth={"demand": {"per_year": 0.1}})
+    result = plan_roadmap(model, EXACT)
+    nodes = result.roadmap.nodes
+    assert any("heat-wave-unit" in name for each in nodes.values() for name in each.data.by_name)
+    settings, made = replace(EXACT, method="extensive"), build_roadmap(model, all_scenarios)
+    parts = RoadmapParts(made.base.data, settings, roadmap=made)
+    parts.lay_out(Deadline(settings))
+    with limited({x: (float(result.orders.get(k, 0)),) * 2 for k, x in made.orders.items()}):
+        whole = solve_roadmap(parts, settings)
+    outcomes = {nodes[name].node.weight: found for name, found in result.outcomes.items()}
+    routing = sum(w * one.made.solution.routing_usd_per_year for w, one in outcomes.items())
+    assert result.solution.objective == pytest.approx(whole.objective + routing, rel=1e-9)
+    assert not any(one.made.programme.data.waived for one in outcomes.values())
 
 
 def test_flexible_power_serves_as_long_as_nothing_has_failed(tiny: LoadedModel) -> None:

@@ -13,7 +13,8 @@ from planner.optimization.decomposition.blocks import Floats, Library
 from planner.optimization.decomposition.changes import stricter, unchanged
 from planner.optimization.decomposition.evaluation import Evaluator
 from planner.optimization.decomposition.master import Failure, Learned
-from planner.optimization.decomposition.templates import NOTHING, Place, Templates
+from planner.optimization.decomposition.templates import NOTHING, Place, Templates, distinct
+from planner.optimization.formulation.algebra import Problem
 from planner.optimization.formulation.build import build, without_collection
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme, Row
@@ -51,7 +52,8 @@ class Decomposition:
         self.base: Programme = self._first_stage()
         self.templates = Templates(self.bounds, self.library)
         self.evaluator = Evaluator()
-        self._bounds: tuple[int, Floats, Floats] = (-1, np.zeros(0), np.zeros(0))
+        self._bounds = np.zeros(0), np.zeros(0)
+        self._bounded_rows = 0
 
     def _first_stage(self) -> Programme:
         return build(self.data.part(()))
@@ -65,12 +67,21 @@ class Decomposition:
         return Place(self.base, data, name)
 
     def bounds(self) -> tuple[Floats, Floats]:
-        """Bounds on the variables of the master, with those that its rows imply."""
-        size = len(self.base.problem.constraints) + len(self.base.problem.variables)
-        if self._bounds[0] != size:
-            numbers = numbers_of(self.base.problem)
-            self._bounds = size, numbers.low, most(numbers)
-        return self._bounds[1:]
+        """Bounds on the variables of the master, with those that its rows imply.
+
+        Rows that recourse adds define variables of their own: what is known of others is kept.
+        """
+        problem, high = self.base.problem, self._bounds[1]
+        known, rows = self._bounded_rows, len(problem.constraints)
+        if rows != known or len(problem.variables) != len(high):
+            added = Problem()
+            added.variables = problem.variables
+            added.constraints = problem.constraints[known if known <= rows else 0 :]
+            numbers = numbers_of(added)
+            if 0 < known <= rows:
+                numbers.high[: len(high)] = np.minimum(numbers.high[: len(high)], high)
+            self._bounds, self._bounded_rows = (numbers.low, most(numbers)), rows
+        return self._bounds
 
     def _failure(self, name: str) -> Failure:
         """A scenario as blocks."""
@@ -93,8 +104,9 @@ class Decomposition:
         self.failures = tuple(known[name] for name in self.names())
 
     def rows_of(self, name: str) -> list[Row]:
-        """What the rows of a scenario mean."""
-        return list(self._place_of(self.data, name).programme().rows.values())
+        """What the rows of a scenario mean, those that differ in nothing but minutes once."""
+        place = self._place_of(self.data, name)
+        return list(place.programme(distinct(place)).rows.values())
 
     def change(self, data: ProblemData) -> None:
         """Go on with other scenarios, cuts or waived rows: blocks that stay are kept.
@@ -127,7 +139,7 @@ class Decomposition:
         It does where variables have no wider bounds for it: blocks rest on these.
         """
         low, high = self.bounds()
-        self.base, self._bounds = self.base.copied(), (-1, low, high)
+        self.base, self._bounded_rows = self.base.copied(), 0
         relax(self.base)
         wider_low, wider_high = (bound[: len(low)] for bound in self.bounds())
         return bool((wider_low >= low).all() and (wider_high <= high).all())

@@ -14,6 +14,7 @@ reaction or preemptible work, a scenario is a template of its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -110,7 +111,7 @@ class Place:
     @property
     def stages(self) -> Sequence[Stage]:
         """Its stages."""
-        return self.data.stages_by_scenario[self.scenario]
+        return self.data.stages_by_scenario.get(self.scenario, ())
 
     @property
     def frequency_per_year(self) -> float:
@@ -440,12 +441,26 @@ def _are_alike(place: Place) -> bool:
         return False
     if not data.resumed.isdisjoint(stage.label for stage in place.stages):
         return False
-    waived = {family for family, _, scenario in data.waived if scenario == place.scenario}
-    if Family.SERVED_FLOOR in waived:
+    waived = {
+        (family, math.isinf(amount))
+        for (family, _, scenario), amount in data.waived.items()
+        if scenario == place.scenario
+    }
+    if (Family.SERVED_FLOOR, False) in waived:
         return False
-    return Family.EMERGENCY_BUDGET in waived or not may_exceed_budget(
-        place.base, data, place.stages
-    )
+    any_budget = waived & {(Family.EMERGENCY_BUDGET, True), (Family.EMERGENCY_BUDGET, False)}
+    return bool(any_budget) or not may_exceed_budget(place.base, data, place.stages)
+
+
+def distinct(place: Place) -> Sequence[Stage]:
+    """Stages of a scenario with all rows that it has, once where only numbers in them differ."""
+    if not _are_alike(place):
+        return place.stages
+    keys, found = _Keys(place), dict[Hashable, Sequence[Stage]]()
+    for group in _together(place.stages):
+        asked = [bool(n) for s in group for n in (*s.floors.values(), *s.demand_rps.values())]
+        found.setdefault((keys.of(group), *asked), group)
+    return tuple(chain.from_iterable(found.values()))
 
 
 def _together(stages: Sequence[Stage]) -> Iterator[Sequence[Stage]]:
