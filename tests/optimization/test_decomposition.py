@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import threading
+import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -215,6 +217,19 @@ class TestLaterRounds:
         fresh, data = data_of(tiny.model), data_of(tiny.model)
         later = data.changed(data.scenarios[1:], {})
         assert later.stages == fresh.part(tuple(s.name for s in data.scenarios[1:])).stages
+
+
+class TestMemory:
+    def test_of_a_programme_in_parts_is_free_once_nothing_refers_to_it(self, tiny) -> None:
+        gc.disable()  # it is not left to the collector, which programmes suspend
+        try:
+            parts = Decomposition(data_of(tiny.model), EXACT)
+            audit(*solve_in_parts(parts, EXACT))
+            held = weakref.ref(parts)
+            del parts
+            assert held() is None
+        finally:
+            gc.enable()
 
 
 def impossible_besides(model: Model) -> ProblemData:

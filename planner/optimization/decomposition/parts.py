@@ -50,7 +50,7 @@ class Decomposition:
 
     def __post_init__(self) -> None:
         self.base: Programme = self._first_stage()
-        self.templates = Templates(self.bounds, self.library)
+        self.templates = Templates(self.library)
         self.evaluator = Evaluator()
         self._bounds = np.zeros(0), np.zeros(0)
         self._bounded_rows = 0
@@ -86,7 +86,7 @@ class Decomposition:
     def _failure(self, name: str) -> Failure:
         """A scenario as blocks."""
         place = self._place_of(self.data, name)
-        return Failure(name, place.frequency_per_year, *self.templates.recourse(place))
+        return Failure(name, place.frequency_per_year, *self.templates.recourse(place, self.bounds))
 
     def lay_out(self, deadline: Deadline) -> None:
         """Turn all scenarios that can bind into blocks, as far as they are not yet.
@@ -204,7 +204,7 @@ class Decomposition:
         shared = self.base.problem.variables
         purchases = np.array([solution.values[variable.name] for variable in shared])
         places = (self._place_of(data, name) for name in data.stages_by_scenario)
-        gathered, others = self.templates.gathered(places, solution.fleet.measures)
+        gathered, others = self.templates.gathered(places, self.bounds, solution.fleet.measures)
         for one in gathered:
             yield one.cases(solution, lambda blocks: self.evaluator.columns(blocks, purchases))
         alone = data.part(tuple(place.scenario for place in others))

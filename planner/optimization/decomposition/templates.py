@@ -44,6 +44,9 @@ from planner.scenarios.services import degradation, replicas_up, service_rps
 from planner.scenarios.standard import counts_for, floors
 from planner.scenarios.system_state import SystemState
 
+#: Lower and upper bounds on the variables of the master as it is now, by id: building recourse may
+#: add to it.
+Bounds = Callable[[], tuple[Floats, Floats]]
 NOTHING: Whole = np.zeros(0, dtype=np.int64)
 #: Templates whose programmes are kept for the audit, some hundred KiB each; others are built again.
 MOST_KEPT = 400
@@ -219,47 +222,43 @@ class Gathered:
 
 @dataclass
 class Templates:
-    """All templates met so far.
+    """All templates met so far."""
 
-    Parameters
-    ----------
-    bounds
-        Lower and upper bounds on the variables of the master as it is now, by id; building
-        recourse may add to it.
-    """
-
-    bounds: Callable[[], tuple[Floats, Floats]]
     library: Library
     _found: dict[Hashable, Template] = field(default_factory=dict)
     _vectors: dict[tuple[int, int], tuple[object, Floats, Floats]] = field(default_factory=dict)
     _counted: dict[tuple[str, tuple[str, ...]], Floats] = field(default_factory=dict)
 
-    def recourse(self, place: Place) -> tuple[tuple[Piece, ...], tuple[Constraint, ...], float]:
+    def recourse(
+        self, place: Place, bounds: Bounds
+    ) -> tuple[tuple[Piece, ...], tuple[Constraint, ...], float]:
         """Blocks of a scenario, its rows on purchases alone, and its cost with no recourse, USD."""
         if not _are_alike(place):
-            template = self._template(place.programme(), NOTHING, NOTHING)
+            template = self._template(place.programme(), bounds, NOTHING, NOTHING)
             own = tuple(self._pieces(template, np.zeros(0), np.zeros(0), 1.0))
             return own, template.alone, template.constant_usd
         pieces, alone, constant = list[Piece](), list[Constraint](), 0.0
-        for template, group, factor in self._groups(place):
+        for template, group, factor in self._groups(place, bounds):
             needs, limits, lost = self._numbers(place, group)
             pieces += self._pieces(template, needs, limits, factor)
             alone += template.alone
             constant += factor * float(template.lost_usd @ lost)
         return tuple(pieces), tuple(alone), constant
 
-    def _groups(self, place: Place) -> Iterator[tuple[Template, Sequence[Stage], float]]:
+    def _groups(
+        self, place: Place, bounds: Bounds
+    ) -> Iterator[tuple[Template, Sequence[Stage], float]]:
         """Stages that are built together, their template, and their length by that of it."""
         keys = _Keys(place)
         for group in _together(place.stages):
             key = keys.of(group)
             if key not in self._found:
-                self._found[key] = self._of(place, group)
+                self._found[key] = self._of(place, group, bounds)
             template = self._found[key]
             yield template, group, group[0].hours / template.hours if template.hours else 1.0
 
     def gathered(
-        self, places: Iterable[Place], bought: frozenset[str]
+        self, places: Iterable[Place], bounds: Bounds, bought: frozenset[str]
     ) -> tuple[list[Gathered], list[Place]]:
         """Stages of scenarios by template; scenarios that are templates of their own.
 
@@ -276,7 +275,7 @@ class Templates:
                 continue
             after = replace(place, data=place.data.with_bought(bought))
             keys = _Keys(after)
-            for template, group, factor in self._groups(place):
+            for template, group, factor in self._groups(place, bounds):
                 later = [after.stages[stage.index] for stage in group]
                 key = template, keys.of(later) if bought else None
                 needs, limits, _ = self._numbers(place, group)
@@ -336,7 +335,7 @@ class Templates:
             self._counted[key] = np.array(rows, dtype=float)
         return self._counted[key]
 
-    def _of(self, place: Place, group: Sequence[Stage]) -> Template:
+    def _of(self, place: Place, group: Sequence[Stage], bounds: Bounds) -> Template:
         """The template of some stages."""
         made = _largest_of(place, group)
         costs = made.programme.problem.objective.terms
@@ -345,14 +344,16 @@ class Templates:
             for stage in made.stages
             for served in made.programme.by_stage[stage.label].served.values()
         ]
-        template = self._template(made.programme, made.asked, made.limited)
+        template = self._template(made.programme, bounds, made.asked, made.limited)
         hours = group[0].hours if group[0].when_reacted.certain else None
         kept = made if len(self._found) < MOST_KEPT else None
         return replace(template, hours=hours, constant_usd=0.0, lost_usd=np.array(lost), made=kept)
 
-    def _template(self, programme: Programme, asked: Whole, limited: Whole) -> Template:
+    def _template(
+        self, programme: Programme, bounds: Bounds, asked: Whole, limited: Whole
+    ) -> Template:
         problem = programme.problem
-        found, alone = self.library.components(problem, self.bounds(), asked, limited)
+        found, alone = self.library.components(problem, bounds(), asked, limited)
         parts = []
         for one in found:
             needs = _places(asked, one.rows[one.form.asked])
