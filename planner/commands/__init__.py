@@ -6,7 +6,9 @@ import errno
 import io
 import os
 import sys
+from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -19,70 +21,35 @@ from planner.reporting.characters import fit_streams
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-COMMANDS = {
-    "optimize": "size cooling, GPUs and emergency cloud at least cost, and prove that they survive",
-    "roadmap": "find what to order when over years of growth",
-    "simulate": "simulate the cascade of every failure on what exists, or on a plan",
-    "stress": "find the smallest and the worst sets of failures that break a plan",
-    "explain": "say why a plan buys what it buys, and what it would cost otherwise",
-    "frontier": "show what survivability costs, point by point",
-    "alternatives": "show plans that cost little more and differ most",
-    "compare": "say how two plans or models differ",
-    "check-plan": "check a plan against limits of cost and survivability, for pipelines",
-    "verify": "check everything that a plan states, without believing it",
-    "finance": "say what plans cost, save and return, and how sure that is",
-    "explore": "ask what if on a local page: move a slider, see the plan change",
-    "report": "write a plan as one web page for a meeting that works offline",
-    "replay": "simulate a recorded incident and compare it with what was observed",
-    "calibrate": "fit what an incident declares to the milestones it declares",
-    "graph": "draw the infrastructure and its dependencies",
-    "import": "make a model from NetBox, Kubernetes, Terraform or Prometheus",
-    "export": "write a model as a workbook or CSV files, for spreadsheets",
-    "new": "start a model or an incident of your own, or make a synthetic one of any size",
-    "catalogue": "list the GPUs, cooling units, offers, climates and shapes that models can take",
-    "check": "validate a model and say what it holds",
-    "schema": "print the JSON Schema of model or incident files",
-    "completion": "print the script that makes a shell complete commands and models",
-}
+#: Section of words that are those of every command unless it has its own.
+EVERY = "every command"
 
-EXAMPLES = """
-Examples:
 
-\b
-  plan optimize                             plan for the shipped 2023 platform
-  plan optimize my-model.yaml -o out        write out/plan.json and tables
-  plan optimize --set finance.emergency_budget_usd=20e6
-  plan optimize --from out/plan.json --fix cooling
-  plan roadmap my-model.yaml -o out         what to order when (`horizon`)
-  plan simulate chatgpt-2023 --scenario incident-2023
-  plan simulate chatgpt-2023 --plan out/plan.json
-  plan stress --plan out -k 3               what breaks it, with what
-  plan explain out                          why the plan buys what it buys
-  plan frontier --by recovery -o costs.png  what survivability costs
-  plan alternatives --within 1,5            good plans that differ
-  plan compare before after                 what is bought, lost and gained
-  plan check-plan out --fail-on "capital > 900M" --fail-on "survives < 1.0"
-  plan verify out                           everything that the plan states
-  plan finance --plan out -o book.xlsx      costs, returns and risk
-  plan explore out                          what if, on a local page
-  plan report out -o report.html            one page for a meeting
-  plan replay chatgpt-2023 -o chart.png     an incident against its record
-  plan graph --blast us-west -o graph.svg   what goes down with a region
-  plan check my-model.yaml                  all problems at once, with lines
-  plan catalogue gpus                       what a model can take with `from:`
-  plan import netbox export -o mine.yaml    a model from an inventory
-  plan new my-platform                      a model of your own to start from
-  plan new --regions 5 --seed 1 -o five.yaml
+@dataclass(frozen=True)
+class Words:
+    """What the help says of a command: in a line, of its options, and below them."""
 
-A model is a YAML file or the name of a shipped one (chatgpt-2023,
-chatgpt-2023-measures, chatgpt-2023-roadmap, chatgpt-2023-v2,
-azure-australia-east-2023, hyperscaler-12, hyperscaler-12-roadmap, tiny,
-tiny-roadmap).
+    summary: str
+    options: dict[str, str]
+    epilog: str
 
-Exit codes: 0 done and survivable, 1 internal or solver error, 2 invalid
-input, 3 infeasible, 4 does not survive, 5 ended early by the time limit or
-Ctrl-C with the best plan so far, 130 ended by Ctrl-C with nothing.
-"""
+
+def _words() -> dict[str, Words]:
+    """Sections of `help.txt` by their names, in their order."""
+    found = {}
+    for section in Path(__file__).with_name("help.txt").read_text("utf-8").split("\n[")[1:]:
+        name, _, body = section.partition("]\n")
+        head, _, rest = body.strip("\n").partition("\n\n")
+        lines = [line for line in head.splitlines() if not line.startswith("--")]
+        options = dict(line.split(": ", 1) for line in head.splitlines() if line.startswith("--"))
+        # Click keeps the lines of paragraphs that begin with a backspace.
+        blocks = ("\b\n" + block if "\n  " in block else block for block in rest.split("\n\n"))
+        found[name] = Words(" ".join(lines), options, "\n\n".join(blocks))
+    return found
+
+
+HELP = _words()
+COMMANDS = {name: words.summary for name, words in HELP.items() if words.summary}
 
 
 class LazyGroup(click.Group):
@@ -98,6 +65,11 @@ class LazyGroup(click.Group):
             return None
         module = "import_" if cmd_name == "import" else cmd_name.replace("-", "_")
         command: click.Command = import_module(f"planner.commands.{module}").command
+        words = HELP[cmd_name]
+        command.epilog, texts = words.epilog, HELP[EVERY].options | words.options
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and parameter.help is None:
+                parameter.help = texts[next(o for o in parameter.opts if o.startswith("--"))]
         return command
 
     def resolve_command(
@@ -130,14 +102,10 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     invoke_without_command=True,
     subcommand_metavar="[COMMAND] [ARGS]...",
-    epilog=EXAMPLES,
+    epilog=HELP["plan"].epilog,
 )
 @click.version_option(planner.__version__, prog_name="plan")
-@click.option(
-    "--extends-outside",
-    is_flag=True,
-    help="Read what a model extends also where it is not below the folder of the model.",
-)
+@click.option("--extends-outside", is_flag=True, help=HELP["plan"].options["--extends-outside"])
 @click.pass_context
 def cli(context: click.Context, extends_outside: bool) -> None:
     """Cheapest resilience plans for AI platforms, proven and simulated."""

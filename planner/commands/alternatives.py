@@ -12,7 +12,6 @@ from planner.amounts import money
 from planner.commands.options import (
     ModelArgument,
     Output,
-    examples,
     file_option,
     model_argument,
     output_options,
@@ -28,35 +27,12 @@ if TYPE_CHECKING:
     from planner.selection import Wanted
 
 
-@click.command(
-    "alternatives",
-    epilog=examples(
-        "plan alternatives tiny --within 5 --most 1",
-        "plan alternatives chatgpt-2023 --within 1,5 -o plans.csv",
-    ),
-)
+@click.command("alternatives")
 @model_argument
-@click.option(
-    "--within",
-    type=NumberList(),
-    default="1,5",
-    show_default=True,
-    metavar="N,N,...",
-    help="Percent by which they may cost more than the cheapest plan.",
-)
-@click.option(
-    "--most",
-    default=3,
-    show_default=True,
-    type=click.IntRange(1, 100),
-    metavar="N",
-    help="Alternatives for each of them.",
-)
-@file_option("FILE", "Write the table (.csv).")
-@solver_options(
-    gap="Relative gap of the cheapest plan and of every alternative.",
-    time_limit="Time for one solve.",
-)
+@click.option("--within", type=NumberList(), default="1,5", show_default=True, metavar="N,N,...")
+@click.option("--most", default=3, show_default=True, type=click.IntRange(1, 100), metavar="N")
+@file_option("FILE")
+@solver_options()
 @output_options
 @workers_options
 @selection_options

@@ -66,21 +66,10 @@ start_options = bundle(
     "start",
     StartOptions,
     defaulted_model,
-    setting_option(),
+    setting_option,
     click.option(
-        "--from",
-        "--warm-start",
-        "earlier",
-        type=click.Path(path_type=Path),
-        metavar="PLAN",
-        help="Start the search from an earlier plan.json or its folder.",
+        "--from", "--warm-start", "earlier", type=click.Path(path_type=Path), metavar="PLAN"
     ),
-    click.option(
-        "--fix",
-        multiple=True,
-        metavar="PART",
-        help="Hold cooling, gpus, emergency, regions, measures, or one by name, as in the plan "
-        "of --from; without one, as they are today (repeatable).",
-    ),
-    click.option("--keep-existing", is_flag=True, help="Retire nothing that exists."),
+    click.option("--fix", multiple=True, metavar="PART"),
+    click.option("--keep-existing", is_flag=True),
 )

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import click
 
-from planner.commands.options import Output, examples, output_options, setting_option
+from planner.commands.options import Output, output_options, setting_option
 from planner.errors import EXIT_DONE
 
 
-@click.command(
-    "calibrate",
-    epilog=examples(
-        "plan calibrate my-incident       a folder with incident.yaml",
-        "plan calibrate azure-australia-east-2023 --json",
-    ),
-)
+@click.command("calibrate")
 @click.argument("incident")
-@setting_option("Change a value of the incident's model first (repeatable).")
+@setting_option
 @output_options
 def command(incident: str, overrides: tuple[str, ...], output: Output) -> int:
     """Fit what an INCIDENT declares as `calibrated` to the milestones marked so.

@@ -6,28 +6,16 @@ from pathlib import Path
 
 import click
 
-from planner.commands.options import accepts, examples, json_option
+from planner.commands.options import accepts, json_option
 from planner.errors import EXIT_DONE
 
 SECTIONS = ("gpus", "cooling", "offers", "prices", "climate", "shapes")
 
 
-@click.command(
-    "catalogue",
-    epilog=examples(
-        "plan catalogue",
-        "plan catalogue gpus",
-        "plan catalogue cooling chiller-3.5",
-        "plan catalogue prices --json",
-    ),
-)
+@click.command("catalogue")
 @click.argument("section", type=click.Choice(SECTIONS), required=False)
 @click.argument("name", required=False)
-@click.option(
-    "--file",
-    type=click.Path(path_type=Path),
-    help="With prices: those of a price list of AWS, Azure or Google Cloud instead.",
-)
+@click.option("--file", type=click.Path(path_type=Path))
 @json_option
 @accepts("--quiet")
 def command(section: str | None, name: str | None, file: Path | None, as_json: bool) -> int:

@@ -7,7 +7,6 @@ import click
 from planner.commands.options import (
     ModelArgument,
     Output,
-    examples,
     model_argument,
     output_options,
 )
@@ -15,14 +14,7 @@ from planner.commands.progress import plan_line, settings_of
 from planner.errors import EXIT_DONE
 
 
-@click.command(
-    "check",
-    epilog=examples(
-        "plan check tiny",
-        "plan check my-model.yaml",
-        "plan check my-model.yaml --set regions.west.power_limit_mw=20 --json",
-    ),
-)
+@click.command("check")
 @model_argument
 @output_options
 def command(model: ModelArgument, output: Output) -> int:

@@ -72,16 +72,6 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 checkpoint_options = bundle(
     "checkpoint",
     CheckpointOptions,
-    click.option(
-        "--checkpoint",
-        type=_FOLDER,
-        metavar="DIR",
-        help="Keep in DIR what is worked out, for --resume.",
-    ),
-    click.option(
-        "--resume",
-        type=_FOLDER,
-        metavar="DIR",
-        help="Go on where a run with --checkpoint DIR was killed.",
-    ),
+    click.option("--checkpoint", type=_FOLDER, metavar="DIR"),
+    click.option("--resume", type=_FOLDER, metavar="DIR"),
 )

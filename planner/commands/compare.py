@@ -19,21 +19,6 @@ from planner.commands.options import (
 )
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED
 
-EXAMPLES = """
-\b
-Examples:
-  plan compare before after                  two plans (folders of -o)
-  plan compare tiny out                      what exists against a plan
-  plan compare before after --markdown       for a pull-request comment
-  plan compare before after --explain        what each change costs
-  plan compare tiny tiny --set zones.west-users.demand_rps=900
-  plan compare before after --fail-if-worse  exit 4 if a scenario is lost
-
-A plan's model is found where the plan says, among A and B, and among the files
-given with --model; without it the plans are still compared, but not the values
-of their models.
-"""
-
 
 @dataclass(frozen=True)
 class SideOptions:
@@ -54,35 +39,24 @@ class EffectOptions:
     gap: float
 
 
-@click.command("compare", epilog=EXAMPLES)
+@click.command("compare")
 @bundle(
     "sides",
     SideOptions,
     click.argument("a", metavar="A"),
     click.argument("b", metavar="B"),
-    click.option(
-        "--model",
-        "models",
-        multiple=True,
-        metavar="FILE",
-        help="Model of a plan, where that has moved, or one that extends it (repeatable).",
-    ),
-    setting_option("Change a value of the model B (repeatable)."),
+    click.option("--model", "models", multiple=True, metavar="FILE"),
+    setting_option,
 )
-@click.option("--markdown", is_flag=True, help="Print Markdown, for a pull-request comment.")
+@click.option("--markdown", is_flag=True)
 @bundle(
     "effort",
     EffectOptions,
-    click.option(
-        "--explain",
-        is_flag=True,
-        help="Solve B again with one group of differing values at a time reset to A: what each "
-        "costs.",
-    ),
-    solves_option(20, 1, "Most groups that --explain asks about."),
-    gap_option("Relative gap of every solve of --explain."),
+    click.option("--explain", is_flag=True),
+    solves_option(20, 1),
+    gap_option,
 )
-@click.option("--fail-if-worse", is_flag=True, help="Exit with 4 if B loses a scenario.")
+@click.option("--fail-if-worse", is_flag=True)
 @output_options
 @workers_options
 def command(

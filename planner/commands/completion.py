@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from planner.commands.options import examples
 from planner.errors import EXIT_DONE
 
 SHELLS = ("bash", "zsh", "fish")
@@ -12,17 +11,10 @@ SHELLS = ("bash", "zsh", "fish")
 VARIABLE = "_PLAN_COMPLETE"
 
 
-@click.command(
-    "completion",
-    epilog=examples(
-        "plan completion bash >> ~/.bashrc",
-        "plan completion zsh >> ~/.zshrc",
-        "plan completion fish > ~/.config/fish/completions/plan.fish",
-    ),
-)
+@click.command("completion")
 @click.argument("shell", type=click.Choice(SHELLS))
-@click.option("--json", is_flag=True, expose_value=False, help="Changes nothing.")
-@click.option("-q", "--quiet", is_flag=True, expose_value=False, help="Changes nothing.")
+@click.option("--json", is_flag=True, expose_value=False)
+@click.option("-q", "--quiet", is_flag=True, expose_value=False)
 @click.pass_context
 def command(context: click.Context, shell: str) -> int:
     """Print the script that makes SHELL complete commands, options and models.

@@ -9,7 +9,6 @@ import click
 
 from planner.commands.options import (
     Output,
-    examples,
     output_options,
     solver_options,
     solves_option,
@@ -24,21 +23,11 @@ if TYPE_CHECKING:
 QUICK_SOLVES = 16
 
 
-@click.command(
-    "explain",
-    epilog=examples(
-        "plan explain out --quick",
-        "plan explain out --solves 100 --time-limit 600",
-        "plan explain out my-model.yaml --json",
-    ),
-)
-@plan_argument()
-@solves_option(45, 0, "Most programmes to solve.")
-@click.option("--quick", is_flag=True, help=f"At most {QUICK_SOLVES} programmes.")
-@solver_options(
-    gap="Relative gap of every solve; smaller differences are not distinguished.",
-    time_limit="Time after which no more are solved.",
-)
+@click.command("explain")
+@plan_argument
+@solves_option(45, 0)
+@click.option("--quick", is_flag=True)
+@solver_options()
 @output_options
 @workers_options
 def command(

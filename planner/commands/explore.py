@@ -11,7 +11,6 @@ from planner.commands.options import (
     DEFAULT_MODEL,
     Output,
     complete_models,
-    examples,
     output_options,
     setting_option,
     workers_options,
@@ -24,17 +23,10 @@ if TYPE_CHECKING:
     from planner.selection import Wanted
 
 
-@click.command(
-    "explore",
-    epilog=examples(
-        "plan explore my-model.yaml",
-        "plan explore out                          from a plan, with its settings",
-        "plan explore tiny --only 'region-*' --port 8800 --no-browser",
-    ),
-)
+@click.command("explore")
 @click.argument("subject", metavar="[MODEL|PLAN]", default=DEFAULT_MODEL,
                 shell_complete=complete_models)  # fmt: skip
-@setting_option("Change a value of the model to begin with (repeatable).")
+@setting_option
 @click.option(
     "-o",
     "--output",
@@ -42,16 +34,9 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     default=".",
     metavar="DIR",
-    help="Where variants are kept; here if not given.",
 )
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=0,
-    show_default=True,
-    help="Port of the page; 0 takes any free one.",
-)
-@click.option("--no-browser", is_flag=True, help="Say the address, and open no browser.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True)
+@click.option("--no-browser", is_flag=True)
 @selection_options
 @output_options
 @workers_options

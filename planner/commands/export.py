@@ -9,7 +9,6 @@ import click
 from planner.commands.options import (
     ModelArgument,
     Output,
-    examples,
     model_argument,
     output_options,
 )
@@ -17,23 +16,10 @@ from planner.commands.progress import plan_line
 from planner.errors import EXIT_DONE, InputError, OutputError
 
 
-@click.command(
-    "export",
-    epilog=examples(
-        "plan export my-model.yaml -o my-model.xlsx",
-        "plan export hyperscaler-12 -o tables",
-        "plan import xlsx my-model.xlsx --into my-model.yaml --take '*' -o new.yaml",
-    ),
-)
+@click.command("export")
 @model_argument
 @click.option(
-    "-o",
-    "--output",
-    "file",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    required=True,
-    help="Write a workbook (.xlsx), or CSV files into a folder.",
+    "-o", "--output", "file", type=click.Path(path_type=Path), metavar="PATH", required=True
 )
 @output_options
 def command(model: ModelArgument, file: Path, output: Output) -> int:

@@ -13,7 +13,6 @@ from planner.commands.options import (
     DEFAULT_MODEL,
     Output,
     bundle,
-    examples,
     file_option,
     optional_model,
     output_options,
@@ -96,71 +95,32 @@ def _sampling(samples: int, seed: int, alpha: float) -> Sampling:
     return Sampling(samples, seed, alpha)
 
 
-@click.command(
-    "finance",
-    epilog=examples(
-        "plan finance tiny --plan out --samples 100",
-        "plan finance chatgpt-2023 --plan out -o book.xlsx",
-        "plan finance tiny --plan now=out --plan later=after --csv tables",
-        "plan finance --plan out/roadmap.json -o years.xlsx",
-    ),
-)
+@click.command("finance")
 @bundle(
     "valuation",
     ValuationOptions,
     optional_model,
-    setting_option("Change a value of the model, e.g. finance.discount_rate=0.08 (repeatable)."),
-    click.option(
-        "--plan",
-        "plans",
-        multiple=True,
-        metavar="[NAME=]PLAN",
-        help="Value a plan (its plan.json or folder), the build that another model states, or a "
-        "roadmap; without one the model is optimised first (repeatable, side by side).",
-    ),
-    click.option(
-        "--cash-flows",
-        "flows",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Other cash flows that each plan brings (CSV: year,usd), e.g. revenue of new "
-        "capacity.",
-    ),
-    click.option(
-        "--replan",
-        is_flag=True,
-        help="Optimise again with every input low and high: which of them change the plan.",
-    ),
+    setting_option,
+    click.option("--plan", "plans", multiple=True, metavar="[NAME=]PLAN"),
+    click.option("--cash-flows", "flows", type=click.Path(path_type=Path), metavar="FILE"),
+    click.option("--replan", is_flag=True),
 )
 @bundle(
     "files",
     FinanceFiles,
-    file_option("BOOK.xlsx", "Write a workbook with live formulas.", "workbook", dir_okay=False),
+    file_option("BOOK.xlsx", "workbook", dir_okay=False),
     click.option(
-        "--csv",
-        "tables",
-        type=click.Path(file_okay=False, path_type=Path),
-        metavar="DIR",
-        help="Write all tables as CSV.",
+        "--csv", "tables", type=click.Path(file_okay=False, path_type=Path), metavar="DIR"
     ),
 )
 @bundle(
     "sampling",
     _sampling,
-    samples_option(10, "Cascades simulated for each build; more of them narrow the intervals."),
+    samples_option(10),
     seed_option,
-    click.option(
-        "--alpha",
-        type=SHARE,
-        default=0.95,
-        show_default=True,
-        help="Confidence of value at risk and conditional value at risk.",
-    ),
+    click.option("--alpha", type=SHARE, default=0.95, show_default=True),
 )
-@solver_options(
-    gap="Relative gap of every optimisation.",
-    time_limit="Time for one optimisation.",
-)
+@solver_options()
 @output_options
 @workers_options
 @selection_options

@@ -13,7 +13,6 @@ from planner.commands.options import (
     ModelArgument,
     Output,
     bundle,
-    examples,
     file_option,
     model_argument,
     output_options,
@@ -48,14 +47,7 @@ class AxisOptions:
             raise click.UsageError(f"--points has no effect with {given}, which sets the points.")
 
 
-@click.command(
-    "frontier",
-    epilog=examples(
-        "plan frontier tiny --points 2",
-        "plan frontier tiny --by recovery --at 60,240 -o costs.csv",
-        "plan frontier chatgpt-2023 --by classes --json",
-    ),
-)
+@click.command("frontier")
 @model_argument
 @bundle(
     "axis",
@@ -65,27 +57,12 @@ class AxisOptions:
         type=click.Choice(["standard", "failures", "classes", "recovery"]),
         default="standard",
         show_default=True,
-        help="Share of the standard; components lost together; severity classes; minutes to full "
-        "service.",
     ),
-    click.option(
-        "--points",
-        type=click.IntRange(2, 100),
-        help=f"Points on the axes `standard` and `recovery`; {POINTS} if not given.",
-    ),
-    click.option(
-        "--at",
-        "values",
-        type=NumberList(),
-        metavar="N,N,...",
-        help="These points instead: 0.8,0.9,1.",
-    ),
+    click.option("--points", type=click.IntRange(2, 100)),
+    click.option("--at", "values", type=NumberList(), metavar="N,N,..."),
 )
-@file_option("FILE", "Write the table (.csv) or a picture: .png, .svg, .pdf (extra `plots`).")
-@solver_options(
-    gap="Relative gap of every point.",
-    time_limit="Time for one point.",
-)
+@file_option("FILE")
+@solver_options()
 @output_options
 @workers_options
 @selection_options

@@ -16,33 +16,12 @@ if TYPE_CHECKING:
 
 KINDS = (".svg", ".html", ".png", ".graphml", ".dot", ".json")
 
-EXAMPLES = """
-Examples:
 
-\b
-  plan graph -o graph.svg                   the shipped 2023 platform
-  plan graph hyperscaler-12 -o graph.html   with search, for a browser
-  plan graph --blast us-west                what goes down with a region
-  plan graph --plan out -o plan.svg         with the purchases of a plan
-  plan graph hyperscaler-12 --region us-west --region us-east -o west.png
-"""
-
-
-@click.command("graph", epilog=EXAMPLES)
-@subject_options("Show what a plan (its plan.json or folder) buys.")
-@file_option(
-    "FILE", "Write a picture (.svg, .png), a page (.html) or the graph (.graphml, .dot, .json)."
-)
-@click.option(
-    "--blast",
-    multiple=True,
-    metavar="NODE[,NODE]",
-    help="Show what goes down with a node: region:us-west, or us-west where no other node has that "
-    "name (several are lost together; repeatable).",
-)
-@click.option(
-    "--region", "regions", multiple=True, metavar="NAME", help="Show this region (repeatable)."
-)
+@click.command("graph")
+@subject_options
+@file_option("FILE")
+@click.option("--blast", multiple=True, metavar="NODE[,NODE]")
+@click.option("--region", "regions", multiple=True, metavar="NAME")
 @output_options
 def command(
     subject: SubjectOptions,

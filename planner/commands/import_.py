@@ -13,7 +13,6 @@ import click
 from planner.commands.options import (
     Output,
     complete_models,
-    examples,
     file_option,
     output_options,
 )
@@ -31,59 +30,16 @@ SOURCES = ("netbox", "kubernetes", "terraform", "prometheus", "xlsx", "csv", "pr
 MODULES = {"xlsx": "tables", "csv": "tables"}
 
 
-@click.command(
-    "import",
-    epilog=examples(
-        "plan import netbox export -o platform.yaml",
-        "plan import netbox --url https://netbox.example --planned -o built.yaml",
-        "plan import kubernetes nodes-and-pods.json -o platform.yaml",
-        "plan import terraform plan.json --planned -o platform.yaml",
-        "plan import prometheus measured --into platform.yaml -o measured.yaml",
-        "plan import netbox export --into platform.yaml",
-        "plan import netbox export --into platform.yaml -o merged.yaml",
-    ),
-)
+@click.command("import")
 @click.argument("source", type=click.Choice(SOURCES))
 @click.argument("path", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--url",
-    default="",
-    help="Ask a server instead; its token is read from NETBOX_TOKEN or PROMETHEUS_TOKEN.",
-)
-@file_option("MODEL", "Write the model to MODEL (.yaml), which must not exist.", dir_okay=False)
-@click.option(
-    "--into",
-    metavar="MODEL",
-    shell_complete=complete_models,
-    help="Show what would be added to MODEL; what it says stays. With -o write the merged model.",
-)
-@click.option(
-    "--take",
-    multiple=True,
-    metavar="PATTERN",
-    help="With --into: values that the inventory has the last word on, e.g. "
-    "'clusters.*_gpus' (repeatable).",
-)
-@click.option(
-    "--planned",
-    is_flag=True,
-    help="Count what is planned, staged or out of service for now as in place.",
-)
-@click.option(
-    "--name",
-    "names",
-    multiple=True,
-    metavar="OURS=THEIRS",
-    help="What your site calls a custom field, label or query (docs/imports.md), e.g. "
-    "gpu_count=accelerators (repeatable).",
-)
-@click.option(
-    "--days",
-    type=click.IntRange(1, 35),
-    default=7,
-    show_default=True,
-    help="prometheus with --url: days up to now that are asked for.",
-)
+@click.option("--url", default="")
+@file_option("MODEL", dir_okay=False)
+@click.option("--into", metavar="MODEL", shell_complete=complete_models)
+@click.option("--take", multiple=True, metavar="PATTERN")
+@click.option("--planned", is_flag=True)
+@click.option("--name", "names", multiple=True, metavar="OURS=THEIRS")
+@click.option("--days", type=click.IntRange(1, 35), default=7, show_default=True)
 @output_options
 def command(
     source: str,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from planner.commands.options import Output, bundle, examples, file_option, output_options
+from planner.commands.options import Output, bundle, file_option, output_options
 from planner.commands.progress import plan_line
 from planner.errors import EXIT_DONE, InputError, Problem
 from planner.files import replace_files
@@ -37,39 +37,17 @@ class SyntheticOptions:
     file: Path | None = None
 
 
-@click.command(
-    "new",
-    epilog=examples(
-        "plan new my-platform",
-        "plan new --incident my-incident",
-        "plan new --regions 3 --seed 1 -o three.yaml",
-        "plan new --regions 2 --json",
-    ),
-)
+@click.command("new")
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @bundle(
     "synthetic",
     SyntheticOptions,
-    click.option(
-        "--regions",
-        type=int,
-        metavar="N",
-        help="Make a synthetic model of N regions, from 2 to 200.",
-    ),
-    click.option(
-        "--seed",
-        type=int,
-        metavar="S",
-        help="Seed of its sizes, 0 if not given: the same N and S give the same file.",
-    ),
-    file_option(
-        "FILE",
-        "Write the synthetic model to FILE instead of standard output.",
-        dir_okay=False,
-    ),
+    click.option("--regions", type=int, metavar="N"),
+    click.option("--seed", type=int, metavar="S"),
+    file_option("FILE", dir_okay=False),
 )
-@click.option("--incident", is_flag=True, help="Start an incident in DIR instead of a model.")
-@click.option("--force", is_flag=True, help="Overwrite what exists.")
+@click.option("--incident", is_flag=True)
+@click.option("--force", is_flag=True)
 @output_options
 def command(
     folder: Path | None, synthetic: SyntheticOptions, incident: bool, force: bool, output: Output

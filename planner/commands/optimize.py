@@ -14,7 +14,6 @@ from planner.commands.checkpoint_options import CheckpointOptions, checkpoint_op
 from planner.commands.options import (
     Output,
     chosen_method,
-    examples,
     file_option,
     output_options,
     policy_options,
@@ -40,28 +39,11 @@ if TYPE_CHECKING:
     from planner.selection import Selection, Wanted
 
 
-@click.command(
-    "optimize",
-    epilog=examples(
-        "plan optimize tiny -o out",
-        "plan optimize my-model.yaml --only 'region-*' --time-limit 60",
-        "plan optimize tiny --set finance.emergency_budget_usd=20e6 --json",
-    ),
-)
+@click.command("optimize")
 @start_options
-@file_option("DIR", "Write DIR/plan.json and its tables.", "folder", file_okay=False)
-@solver_options(
-    gap="Relative optimality gap at which a plan counts as proven.",
-    time_limit="Time for all rounds together.",
-    rule_of_thumb="rule-of-thumb: the plan of a spreadsheet, to compare with",
-)
-@click.option(
-    "--rounds",
-    default=12,
-    show_default=True,
-    type=click.IntRange(1, 100),
-    help="Most plans simulated to learn from; 1: the first only.",
-)
+@file_option("DIR", "folder", file_okay=False)
+@solver_options(rule_of_thumb="rule-of-thumb: the plan of a spreadsheet, to compare with")
+@click.option("--rounds", default=12, show_default=True, type=click.IntRange(1, 100))
 @checkpoint_options
 @output_options
 @workers_options

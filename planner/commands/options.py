@@ -77,12 +77,6 @@ def refuse_others(wanted: Container[str], subject: str) -> None:
         raise click.UsageError(f"{', '.join(given)} does not apply to {subject}.")
 
 
-def examples(*commands: str) -> str:
-    """Examples below the help of a command, each on a line of its own."""
-    lines = "\n".join(f"  {command}" for command in commands)
-    return f"\b\nExamples:\n{lines}"
-
-
 def complete_models(
     context: click.Context,  # noqa: ARG001
     parameter: click.Parameter,  # noqa: ARG001
@@ -98,11 +92,7 @@ def complete_models(
     return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
 
 
-def setting_option(
-    text: str = "Change a value of the model, e.g. regions.us-west.power_limit_mw=80 (repeatable).",
-) -> Decorator:
-    """--set, with what it changes."""
-    return click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help=text)
+setting_option = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE")
 
 
 @dataclass(frozen=True)
@@ -122,7 +112,7 @@ class ModelArgument:
 optional_model = click.argument("model", required=False, shell_complete=complete_models)
 defaulted_model = click.argument("model", default=DEFAULT_MODEL, shell_complete=complete_models)
 #: MODEL and --set.
-model_argument = bundle("model", ModelArgument, defaulted_model, setting_option())
+model_argument = bundle("model", ModelArgument, defaulted_model, setting_option)
 
 
 @dataclass(frozen=True)
@@ -158,20 +148,20 @@ def _output(as_json: bool, quiet: bool) -> Output:
     return Output(as_json, Progress(quiet))
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+json_option = click.option("--json", "as_json", is_flag=True)
 #: --json and --quiet.
 output_options = bundle(
     "output",
     _output,
     json_option,
-    click.option("-q", "--quiet", is_flag=True, help="No progress on standard error."),
+    click.option("-q", "--quiet", is_flag=True),
 )
 
 
-def file_option(metavar: str, text: str, name: str = "file", **accepted: bool) -> Decorator:
-    """-o/--output, with what is written and what `click.Path` accepts."""
+def file_option(metavar: str, name: str = "file", **accepted: bool) -> Decorator:
+    """-o/--output, with what `click.Path` accepts."""
     kind = click.Path(path_type=Path, **accepted)
-    return click.option("-o", "--output", name, type=kind, metavar=metavar, help=text)
+    return click.option("-o", "--output", name, type=kind, metavar=metavar)
 
 
 def accepts(*names: str) -> Decorator:
@@ -202,38 +192,24 @@ def _settings(
     return settings
 
 
-def gap_option(text: str) -> Decorator:
-    """--gap, with what it is the gap of."""
-    return click.option("--gap", default=1e-4, show_default=True, type=SHARE, help=text)
+gap_option = click.option("--gap", default=1e-4, show_default=True, type=SHARE)
 
 
-def solver_options(gap: str, time_limit: str, **others: str) -> Decorator:
+def solver_options(**others: str) -> Decorator:
     """--solver, --gap, --time-limit, --threads and --method as `settings`.
 
     Parameters
     ----------
-    gap, time_limit
-        Help: what gap and time mean to the command.
     others
         Methods besides those of the solver (`chosen_method`), with their help.
     """
     return bundle(
         "settings",
         _settings,
-        click.option(
-            "--solver",
-            default="highs",
-            show_default=True,
-            help="highs, cbc, or another solver that PuLP knows.",
-        ),
-        gap_option(gap),
-        click.option(
-            "--time-limit",
-            type=FiniteRange(0, min_open=True),
-            metavar="SECONDS",
-            help=time_limit,
-        ),
-        click.option("--threads", type=click.IntRange(1), help="Threads of the solver."),
+        click.option("--solver", default="highs", show_default=True),
+        gap_option,
+        click.option("--time-limit", type=FiniteRange(0, min_open=True), metavar="SECONDS"),
+        click.option("--threads", type=click.IntRange(1)),
         click.option(
             "--method",
             type=click.Choice([*METHODS, *(name.replace("_", "-") for name in others)]),
@@ -249,15 +225,14 @@ def chosen_method() -> str:
     return str(click.get_current_context().params["method"])
 
 
-def solves_option(default: int, least: int, text: str) -> Decorator:
-    """--solves, with what is solved."""
+def solves_option(default: int, least: int) -> Decorator:
+    """--solves, with its default and the least of them."""
     return click.option(
         "--solves",
         default=default,
         show_default=True,
         type=click.IntRange(least, 100_000),
         metavar="N",
-        help=text,
     )
 
 
@@ -277,18 +252,8 @@ def _share(jobs: int | None, scheduler: str | None) -> AbstractContextManager[An
 def workers_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """-j/--jobs and --scheduler: who shares the work of the command (`planner.workers`)."""
 
-    @click.option(
-        "-j",
-        "--jobs",
-        type=click.IntRange(1, 256),
-        metavar="N",
-        help="Threads that share simulation and recourse; all cores if not given.",
-    )
-    @click.option(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="Share them among the workers of a Dask cluster instead: tcp://HOST:8786.",
-    )
+    @click.option("-j", "--jobs", type=click.IntRange(1, 256), metavar="N")
+    @click.option("--scheduler", metavar="ADDRESS")
     @functools.wraps(function)
     def shared(*, jobs: int | None, scheduler: str | None, **values: Any) -> Any:
         with _share(jobs, scheduler):
@@ -297,8 +262,8 @@ def workers_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return shared
 
 
-def samples_option(least: int, text: str) -> Decorator:
-    """--samples, with what is sampled."""
+def samples_option(least: int) -> Decorator:
+    """--samples, with the least of them."""
     from planner.reliability import SAMPLES
 
     return click.option(
@@ -307,16 +272,11 @@ def samples_option(least: int, text: str) -> Decorator:
         default=SAMPLES,
         show_default=True,
         metavar="N",
-        help=text,
     )
 
 
 seed_option = click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=0,
-    show_default=True,
-    help="Seed of the sampling: the same seed gives the same figures.",
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True
 )
 
 
@@ -346,29 +306,9 @@ def _policy_settings(
 policy_options = bundle(
     "policies",
     _policy_settings,
-    click.option(
-        "--risk",
-        type=click.Choice(["expected", "cvar", "worst"]),
-        help="How failures count: their expected cost, or with it that of the costliest "
-        "years (CVaR) or of the worst failure.",
-    ),
-    click.option(
-        "--alpha",
-        type=SHARE,
-        help="Confidence of CVaR: 0.95, as usual, looks at the costliest 5 % of years.",
-    ),
-    click.option(
-        "--beta",
-        type=SHARE,
-        help="Weight of CVaR or the worst, from 0 to below 1; 0.5 if not given.",
-    ),
-    click.option(
-        "--capital-budget", type=Money(), metavar="USD", help="Most capital (400M, 1.2B)."
-    ),
-    click.option(
-        "--emergency-budget",
-        type=Money(),
-        metavar="USD",
-        help="Most emergency spend in one incident that has no budget of its own.",
-    ),
+    click.option("--risk", type=click.Choice(["expected", "cvar", "worst"])),
+    click.option("--alpha", type=SHARE),
+    click.option("--beta", type=SHARE),
+    click.option("--capital-budget", type=Money(), metavar="USD"),
+    click.option("--emergency-budget", type=Money(), metavar="USD"),
 )

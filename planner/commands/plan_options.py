@@ -10,7 +10,6 @@ import click
 
 from planner.commands.options import (
     DEFAULT_MODEL,
-    Decorator,
     Output,
     bundle,
     optional_model,
@@ -56,12 +55,14 @@ def say_notes(notes: tuple[str, ...], output: Output) -> None:
         output.say(f"note: {note}")
 
 
-def plan_argument(
-    setting: str = "Change a value of the model beyond what the plan was made with (repeatable).",
-) -> Decorator:
-    """PLAN, MODEL and --set as `plan`, with what --set changes."""
-    file = click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path))
-    return bundle("plan", PlanArgument, file, optional_model, setting_option(setting))
+#: PLAN, MODEL and --set as `plan`.
+plan_argument = bundle(
+    "plan",
+    PlanArgument,
+    click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path)),
+    optional_model,
+    setting_option,
+)
 
 
 @dataclass(frozen=True)
@@ -87,18 +88,11 @@ class SubjectOptions:
         return found
 
 
-def subject_options(text: str) -> Decorator:
-    """MODEL, --set and --plan as `subject`, with what a plan is taken for."""
-    return bundle(
-        "subject",
-        SubjectOptions,
-        optional_model,
-        setting_option(),
-        click.option(
-            "--plan",
-            "plan_file",
-            type=click.Path(path_type=Path),
-            metavar="PLAN",
-            help=text,
-        ),
-    )
+#: MODEL, --set and --plan as `subject`.
+subject_options = bundle(
+    "subject",
+    SubjectOptions,
+    optional_model,
+    setting_option,
+    click.option("--plan", "plan_file", type=click.Path(path_type=Path), metavar="PLAN"),
+)

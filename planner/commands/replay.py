@@ -8,7 +8,6 @@ import click
 
 from planner.commands.options import (
     Output,
-    examples,
     file_option,
     output_options,
     setting_option,
@@ -18,18 +17,10 @@ from planner.errors import EXIT_DONE
 DEFAULT_INCIDENT = "chatgpt-2023"
 
 
-@click.command(
-    "replay",
-    epilog=examples(
-        "plan replay",
-        "plan replay chatgpt-2023 --json",
-        "plan replay azure-australia-east-2023 -o chart.svg",
-        "plan replay my-incident          a folder with incident.yaml",
-    ),
-)
+@click.command("replay")
 @click.argument("incident", default=DEFAULT_INCIDENT)
-@file_option("FILE", "Write the chart as a picture: .png, .svg, .pdf (needs the extra `plots`).")
-@setting_option("Change a value of the incident's model (repeatable).")
+@file_option("FILE")
+@setting_option
 @output_options
 def command(incident: str, file: Path | None, overrides: tuple[str, ...], output: Output) -> int:
     """Simulate a recorded INCIDENT and compare it with what was observed.

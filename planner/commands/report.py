@@ -11,7 +11,6 @@ import click
 from planner.commands.options import (
     Output,
     bundle,
-    examples,
     file_option,
     output_options,
     refuse_others,
@@ -53,32 +52,16 @@ class ReportOptions:
         return cls(0 if no_finance else samples, seed, explained)
 
 
-@click.command(
-    "report",
-    epilog=examples(
-        "plan report out -o report.html",
-        "plan report out --no-finance      in seconds, without returns and risk",
-        "plan report out --samples 100     a first idea, with wider intervals",
-        "plan report out --explain         with why each purchase is needed",
-        "plan report out/roadmap.json      of a roadmap",
-    ),
-)
-@plan_argument()
-@file_option("FILE", "The page to write; report.html if not given.")
+@click.command("report")
+@plan_argument
+@file_option("FILE")
 @bundle(
     "options",
     ReportOptions.given,
-    samples_option(0, "Cascades sampled for returns and risk; 0 leaves them out."),
-    click.option(
-        "--no-finance", is_flag=True, help="Leave returns and risk out, which take longest."
-    ),
+    samples_option(0),
+    click.option("--no-finance", is_flag=True),
     seed_option,
-    click.option(
-        "--explain",
-        "explained",
-        is_flag=True,
-        help="Work out shadow prices and why each purchase is needed (minutes of solving).",
-    ),
+    click.option("--explain", "explained", is_flag=True),
 )
 @output_options
 @workers_options

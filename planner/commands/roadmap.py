@@ -11,7 +11,6 @@ import click
 from planner.commands.options import (
     ModelArgument,
     Output,
-    examples,
     file_option,
     model_argument,
     output_options,
@@ -35,54 +34,14 @@ if TYPE_CHECKING:
     from planner.selection import Wanted
 
 
-@click.command(
-    "roadmap",
-    epilog=examples(
-        "plan roadmap my-model.yaml -o out",
-        "plan roadmap my-model.yaml --set horizon.order_months.cooling=18",
-        "plan roadmap my-model.yaml --from out --now 2 --json",
-    ),
-)
+@click.command("roadmap")
 @model_argument
-@file_option(
-    "DIR",
-    "Write DIR/roadmap.json, its tables and the plan of each node.",
-    "folder",
-    file_okay=False,
-)
-@solver_options(
-    gap="Relative optimality gap at which a roadmap counts as proven.",
-    time_limit="Time for all rounds together.",
-)
-@click.option(
-    "--rounds",
-    default=12,
-    show_default=True,
-    type=click.IntRange(1, 100),
-    help="Most rounds of optimising and simulating.",
-)
-@click.option(
-    "--from",
-    "earlier",
-    type=click.Path(path_type=Path),
-    metavar="ROADMAP",
-    help="Start from the orders of an earlier roadmap.json or its folder.",
-)
-@click.option(
-    "--now",
-    "decided",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Periods before period N are past: their orders are those of --from.",
-)
-@click.option(
-    "--delays",
-    default=10,
-    show_default=True,
-    type=click.IntRange(0, 1000),
-    metavar="N",
-    help="Dearest orders whose delay is priced and whose latest date is found.",
-)
+@file_option("DIR", "folder", file_okay=False)
+@solver_options()
+@click.option("--rounds", default=12, show_default=True, type=click.IntRange(1, 100))
+@click.option("--from", "earlier", type=click.Path(path_type=Path), metavar="ROADMAP")
+@click.option("--now", "decided", type=click.IntRange(1), metavar="N")
+@click.option("--delays", default=10, show_default=True, type=click.IntRange(0, 1000), metavar="N")
 @output_options
 @selection_options
 @policy_options

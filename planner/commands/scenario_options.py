@@ -40,47 +40,12 @@ def _wanted(
 selection_options = bundle(
     "wanted",
     _wanted,
-    click.option(
-        "--scenarios",
-        "sets",
-        multiple=True,
-        metavar="SETS",
-        help="Sets of scenarios, by commas: model (its own, the default), written, n-1, n-2, "
-        "common, mc:YEARS[:SEED], regions, heat, surge, or another family (repeatable).",
-    ),
-    click.option(
-        "--only",
-        multiple=True,
-        metavar="PATTERN",
-        help="Only scenarios whose name matches, e.g. 'unit-*' or 'unit-*@Mon-06' (repeatable).",
-    ),
-    click.option(
-        "--except",
-        "excluded",
-        multiple=True,
-        metavar="PATTERN",
-        help="No scenarios whose name matches (repeatable).",
-    ),
-    click.option(
-        "--severity",
-        "severities",
-        multiple=True,
-        type=click.Choice(CLASSES),
-        help="Only scenarios of this class (repeatable).",
-    ),
-    click.option(
-        "--least-per-year",
-        type=FiniteRange(0),
-        default=0.0,
-        metavar="N",
-        help="No failures rarer than this, e.g. 1e-6.",
-    ),
-    click.option(
-        "--hours",
-        type=click.Choice(("worst", "peak", "all")),
-        help="Hours of the week of every failure that does not state its own: those that matter, "
-        "that of peak demand, or all 168; none means what the model says.",
-    ),
+    click.option("--scenarios", "sets", multiple=True, metavar="SETS"),
+    click.option("--only", multiple=True, metavar="PATTERN"),
+    click.option("--except", "excluded", multiple=True, metavar="PATTERN"),
+    click.option("--severity", "severities", multiple=True, type=click.Choice(CLASSES)),
+    click.option("--least-per-year", type=FiniteRange(0), default=0.0, metavar="N"),
+    click.option("--hours", type=click.Choice(("worst", "peak", "all"))),
 )
 
 

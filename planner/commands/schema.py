@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from planner.commands.options import accepts, examples
+from planner.commands.options import accepts
 from planner.errors import EXIT_DONE
 
 
-@click.command("schema", epilog=examples("plan schema > model.schema.json", "plan schema incident"))
+@click.command("schema")
 @click.argument("kind", type=click.Choice(["model", "incident"]), default="model")
 @accepts("--json", "--quiet")
 def command(kind: str) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import Output, examples, output_options, workers_options
+from planner.commands.options import Output, output_options, workers_options
 from planner.commands.parameter_types import HourOfWeek
 from planner.commands.plan_options import SubjectOptions, subject_options
 from planner.commands.progress import plan_line, settings_of
@@ -18,38 +18,11 @@ if TYPE_CHECKING:
     from planner.selection import Wanted
 
 
-@click.command(
-    "simulate",
-    epilog=examples(
-        "plan simulate tiny",
-        "plan simulate chatgpt-2023 --plan out",
-        "plan simulate tiny --scenario region-west --json",
-        "plan simulate tiny --lose west-chillers,west-air --at Mon-18",
-    ),
-)
-@subject_options("Simulate the fleet of a plan (its plan.json or folder) instead of what exists.")
-@click.option(
-    "--scenario",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    help="Simulate only this scenario and tell its story; a failure means all its hours "
-    "(repeatable).",
-)
-@click.option(
-    "--lose",
-    multiple=True,
-    metavar="NODE[,NODE]",
-    help="Simulate only the loss of these nodes together, named as for `plan graph --blast`, until "
-    "the simulated time ends: what goes down with them, and the story (repeatable).",
-)
-@click.option(
-    "--at",
-    "hour",
-    type=HourOfWeek(),
-    metavar="HOUR",
-    help="With --lose: hour of the week, 0 to 167 or Mon-18; that of peak demand if not given.",
-)
+@click.command("simulate")
+@subject_options
+@click.option("--scenario", "names", multiple=True, metavar="NAME")
+@click.option("--lose", multiple=True, metavar="NODE[,NODE]")
+@click.option("--at", "hour", type=HourOfWeek(), metavar="HOUR")
 @output_options
 @workers_options
 @selection_options

@@ -13,7 +13,6 @@ from planner.amounts import counted
 from planner.commands.options import (
     Output,
     bundle,
-    examples,
     file_option,
     output_options,
     refuse_others,
@@ -74,73 +73,28 @@ search_options = bundle(
         default=2,
         show_default=True,
         metavar="N",
-        help="Most failures at the same time.",
     ),
     click.option(
-        "--hours",
-        type=click.Choice(("peak", "worst", "all")),
-        default="peak",
-        show_default=True,
-        help="Hours of the week at which failures begin: that of peak demand, those that matter, "
-        "or all 168.",
+        "--hours", type=click.Choice(("peak", "worst", "all")), default="peak", show_default=True
     ),
-    click.option(
-        "--services", is_flag=True, help="Count the loss of whole services among the failures."
-    ),
-    click.option(
-        "--only", multiple=True, metavar="PATTERN", help="Only failures that match (repeatable)."
-    ),
-    click.option(
-        "--except",
-        "excluded",
-        multiple=True,
-        metavar="PATTERN",
-        help="No failures that match (repeatable).",
-    ),
-    click.option(
-        "--time-limit",
-        type=FiniteRange(0, min_open=True),
-        metavar="SECONDS",
-        help="End with what is known by then.",
-    ),
+    click.option("--services", is_flag=True),
+    click.option("--only", multiple=True, metavar="PATTERN"),
+    click.option("--except", "excluded", multiple=True, metavar="PATTERN"),
+    click.option("--time-limit", type=FiniteRange(0, min_open=True), metavar="SECONDS"),
 )
 certificate_options = bundle(
     "certificates",
     CertificateOptions,
-    click.option(
-        "--certificate",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Write every settled set with its outcome.",
-    ),
-    click.option(
-        "--check",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Simulate the sets of a certificate again instead, and say what differs.",
-    ),
-    click.option(
-        "--share",
-        type=FiniteRange(0, 1),
-        default=1.0,
-        metavar="SHARE",
-        help="With --check: share of the sets that do not fail, evenly spread; all if not given.",
-    ),
+    click.option("--certificate", type=click.Path(path_type=Path), metavar="FILE"),
+    click.option("--check", type=click.Path(path_type=Path), metavar="FILE"),
+    click.option("--share", type=FiniteRange(0, 1), default=1.0, metavar="SHARE"),
 )
 
 
-@click.command(
-    "stress",
-    epilog=examples(
-        "plan stress tiny --plan out",
-        "plan stress chatgpt-2023 --plan out -k 3 -o stress.html",
-        "plan stress tiny --plan out --certificate stress.json",
-        "plan stress tiny --plan out --check stress.json --share 0.2",
-    ),
-)
-@subject_options("Stress the fleet of a plan (its plan.json or folder) instead of what exists.")
+@click.command("stress")
+@subject_options
 @search_options
-@file_option("FILE", "Write which failure fails with which: .html or .svg.")
+@file_option("FILE")
 @certificate_options
 @output_options
 @workers_options

@@ -8,7 +8,6 @@ import click
 
 from planner.commands.options import (
     Output,
-    examples,
     optional_model,
     output_options,
     workers_options,
@@ -16,14 +15,7 @@ from planner.commands.options import (
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED
 
 
-@click.command(
-    "verify",
-    epilog=examples(
-        "plan verify out",
-        "plan verify out my-model.yaml --json",
-        "plan verify years/roadmap.json",
-    ),
-)
+@click.command("verify")
 @click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path))
 @optional_model
 @output_options
