@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -11,13 +12,17 @@ import pytest
 from optimization.test_decomposition import EXACT, data_of, purchases, random_data
 
 from planner.infrastructure.entities import Model
+from planner.infrastructure.loading import load_model
 from planner.optimization.decomposition import templates
 from planner.optimization.decomposition.blocks import Block, Floats
 from planner.optimization.decomposition.evaluation import Evaluation
+from planner.optimization.decomposition.loop import solve_in_parts
 from planner.optimization.decomposition.master import Failure
 from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.solution.audit import audit
 from planner.optimization.solution.deadline import Deadline
+from planner.scenarios.generators import all_scenarios
 
 
 def laid_out(data: ProblemData) -> Decomposition:
@@ -68,3 +73,15 @@ def test_stages_that_differ_in_demand_have_one_form(tiny) -> None:
     pieces = [piece for one in parts.failures for piece in one.pieces]
     forms = {piece.block.form for piece in pieces}
     assert len(forms) < len({piece.block for piece in pieces}) <= len(pieces)
+
+
+def test_a_service_that_measures_enlarge_keeps_what_is_asked_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = load_model("chatgpt-2023-measures").model
+    names = {"region-us-west", "region-us-east", "cooling-control-us-west"}
+    chosen = tuple(one for one in all_scenarios(model) if one.name in names)
+    assert len(chosen) == len(names)
+    assert compare(ProblemData(model, chosen), monkeypatch, 0)
+    data = ProblemData(model, chosen)
+    audit(*solve_in_parts(Decomposition(data, EXACT), replace(EXACT, gap=1e-3)))

@@ -185,8 +185,8 @@ class Gathered:
         ]
         asked = (
             least * sum(rps for key, rps in _asked(stage).items() if counts_for(name, *key))
-            for stage in stages
-            if not _keeps_demand(self.place.data, stage)
+            for stage, first in zip(stages, self.groups[0], strict=True)
+            if not _keeps_demand(self.place.data, first)
             for name, least in stage.floors.items()
         )
         limits: Iterator[Any] = chain.from_iterable(
@@ -391,11 +391,11 @@ def _largest_of(place: Place, group: Sequence[Stage]) -> _Largest:
         if row.family == Family.SERVED_FLOOR
     }
     first, asked, limited = programme.problem.first_id, list[int](), list[int]()
-    for stage in stages:
+    for stage, as_it_is in zip(stages, group, strict=True):
         here = programme.by_stage[stage.label]
         columns = [*here.served.values(), *here.used.values()]
         limited += [variable.id - first for variable in columns]
-        if _keeps_demand(data, stage):
+        if _keeps_demand(data, as_it_is):
             continue
         asked += [floor_rows.get((stage.start_minute, name), -1) for name in stage.floors]
     places = np.array(asked, dtype=np.int64), np.array(limited, dtype=np.int64)

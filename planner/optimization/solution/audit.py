@@ -328,8 +328,8 @@ def _check_services(data: ProblemData, stage: Stage, at_stage: StageValues) -> I
         )
         room = service_rps(model, name) * replicas_up(model, name, state)
         room *= degradation(model, name, state)
-        if exceeds(passed, room, data.size_rps):
-            yield f"{stage.label}: {passed:.3f} requests/s pass {name}, which takes {room:.3f}"
+        if off := worst(passed, room, data.size_rps):
+            yield f"{stage.label}: {off[0]:.3f} requests/s pass {name}, which takes {off[1]:.3f}"
 
 
 def _check_reserved(
