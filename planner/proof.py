@@ -34,6 +34,7 @@ from planner.plan.claims import (
     different_owned,
     different_purchases,
     exactly,
+    unfounded,
     unstated,
 )
 from planner.plan.consistency import HALF_A_CENT, contradictions
@@ -116,6 +117,7 @@ def prove(
     more = exact if len(exact) > len(broken) else ()
     hidden = (
         *unstated(plan, dict.fromkeys([*broken, *more])),
+        *unfounded(plan, [*broken, *exact]),
         *different_purchases(plan, loaded.model),
     )
     known = f"; breaks {len(broken)}, as it states" if len(broken) and not hidden else ""

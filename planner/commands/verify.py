@@ -31,13 +31,10 @@ def command(plan_file: Path, model: str | None, output: Output) -> int:
 
     Exits with 4 if anything is other than stated.
     """
-    from planner.proof import prove
     from planner.reporting.proof import show_proof
-    from planner.roadmap.files import is_roadmap
-    from planner.roadmap.proof import prove_roadmap
+    from planner.roadmap.proof import prove_any
 
-    check = prove_roadmap if is_roadmap(plan_file) else prove
     with output.progress.working():
-        checks = check(plan_file, model, output.say)
+        checks = prove_any(plan_file, model, output.say)
     show_proof(str(plan_file), checks, output.as_json)
     return EXIT_NOT_SURVIVED if any(one.differs for one in checks) else EXIT_DONE

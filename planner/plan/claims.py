@@ -18,7 +18,7 @@ from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.audit_purchases import broken_rules
 from planner.optimization.solution.costs import purchase_items
 from planner.plan.assembly import cost_lines, purchase_lines
-from planner.plan.consistency import HALF_A_CENT, SUMMED
+from planner.plan.consistency import HALF_A_CENT, SUMMED, without_recourse
 from planner.plan.records import CostLine, Plan, Record
 from planner.scenarios.hours import failure_and_hour
 from planner.selection import Wanted, select
@@ -51,12 +51,25 @@ def unstated(plan: Plan, broken: Iterable[str]) -> list[str]:
     return [text for text in broken if text not in stated]
 
 
+def unfounded(plan: Plan, broken: Iterable[str]) -> list[str]:
+    """Rules that a plan says it breaks, and does not.
+
+    Why a period of a roadmap claims no recourse is for its roadmap to show.
+    """
+    reasons = () if plan.of_roadmap is None else without_recourse(plan)
+    found = {*broken, *reasons}
+    return [f"breaks: {text}, which is not so" for text in plan.breaks if text not in found]
+
+
 def false_claims(plan: Plan, model: Model, wanted: Wanted | None) -> list[str]:
     """Where a plan states other than the model that it was made for gives.
 
     Purchases and what they break, figures of lines, cost of owning item by item, scenarios.
     """
-    broken = unstated(plan, broken_rules(model, plan.fleet(model)))
+    broken = broken_rules(model, plan.fleet(model))
+    if plan.breaks:  # where fractions show more, the plan may state it
+        broken = [*broken, *broken_rules(exactly(model), plan.fleet(model))]
+    broken = [*unstated(plan, dict.fromkeys(broken)), *unfounded(plan, broken)]
     lines, owned = different_purchases(plan, model), different_owned(plan, model)
     return [*broken, *lines, *owned, *_left_out(plan, model, wanted)]
 

@@ -13,7 +13,16 @@ from pathlib import Path
 from planner.errors import InputError, Problem
 from planner.files import SUMS, strange_files
 from planner.infrastructure.source import printable
-from planner.plan.records import CoolingLine, GpuLine, Plan, counts
+from planner.plan.records import (
+    FIRM_ONLY,
+    LATE,
+    NO_TIME,
+    NOTHING_LEFT,
+    CoolingLine,
+    GpuLine,
+    Plan,
+    counts,
+)
 
 #: Rounding of each line that is added: half a cent, USD.
 HALF_A_CENT = 0.005
@@ -94,7 +103,7 @@ def _sums(plan: Plan) -> Iterator[str]:
         # Solvers leave a little less than nothing where failures cost nothing.
         if line.usd_per_year < -room and line.category != "risk" and line.asset not in sold:
             yield f"cost: {line.category} of {line.asset} costs less than nothing a year"
-    bridges = plan.of_roadmap and (plan.breaks or any(line.fails for line in plan.scenarios))
+    bridges = plan.of_roadmap is not None and without_recourse(plan)
     if plan.risk is None and plan.method == "optimum" and not bridges:
         period = "; nor is it a period of a roadmap that has to bridge" if plan.of_roadmap else ""
         yield f"risk: an optimum states what failures cost, and this plan does not{period}"
@@ -103,6 +112,12 @@ def _sums(plan: Plan) -> Iterator[str]:
         expected = plan.risk.expected_usd_per_year
         if abs(expected - sum(spent)) > HALF_A_CENT * (len(spent) + 2) + SUMMED * abs(expected):
             yield f"risk: failures cost {expected:,.2f} a year, their lines {sum(spent):,.2f}"
+
+
+def without_recourse(plan: Plan) -> list[str]:
+    """Reasons of a period of a roadmap to claim no recourse, among what a plan breaks."""
+    whole, beginnings = {FIRM_ONLY, NO_TIME}, (LATE, NOTHING_LEFT)
+    return [text for text in plan.breaks if text in whole or text.startswith(beginnings)]
 
 
 def _counts(plan: Plan) -> Iterator[str]:

@@ -369,6 +369,12 @@ def not_counted(lines: Sequence[ScenarioLine]) -> list[str]:
     ]
 
 
+#: Why a period of a roadmap claims no recourse: the beginnings of texts, and whole ones.
+LATE, NOTHING_LEFT = "no order comes in time: ", "nothing can be done about "
+FIRM_ONLY = "some of its power counts only while nothing has failed"
+NO_TIME = "time was over before failures were priced"
+
+
 class Plan(Record):
     """What to buy, what it costs, and how we know.
 

@@ -14,7 +14,15 @@ from planner.laws.traffic import serving_rps
 from planner.optimization.infeasibility.wording import amount_text
 from planner.optimization.solution.settings import SolverSettings
 from planner.plan.assembly import now, to_cents, versions
-from planner.plan.records import ModelReference, Plan, SolverRecord
+from planner.plan.records import (
+    FIRM_ONLY,
+    LATE,
+    NO_TIME,
+    NOTHING_LEFT,
+    ModelReference,
+    Plan,
+    SolverRecord,
+)
 from planner.plan.reopening import recorded
 from planner.roadmap.build import capital_by_year
 from planner.roadmap.cash import cash_flows
@@ -128,13 +136,13 @@ def _plan(loaded: LoadedModel, result: RoadmapResult, name: str, settings: Solve
 def _not_alone(each: NodeProgramme, outcome: NodeOutcome) -> Iterator[str]:
     """Why the programme of its plan asks for other than that of the roadmap asks of a node."""
     data, once = outcome.made.programme.data, outcome.made.solution.once_usd or {}
-    yield from (f"no order comes in time: {one.text}" for one in _shortfalls(outcome))
+    yield from (f"{LATE}{one.text}" for one in _shortfalls(outcome))
     if each.programme.data.model != data.model:
-        yield "some of its power counts only while nothing has failed"
+        yield FIRM_ONLY
     if not outcome.exact:
-        yield "time was over before failures were priced"
+        yield NO_TIME
     elif unmet := sorted(data.stages_by_scenario.keys() - once.keys()):
-        yield f"no order comes in time: nothing can be done about {listed(unmet)}"
+        yield f"{NOTHING_LEFT}{listed(unmet)}"
 
 
 def _node(result: RoadmapResult, name: str) -> NodeRecord:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from planner.plan.consistency import HALF_A_CENT, SUMMED
+from planner.plan.consistency import HALF_A_CENT, SUMMED, without_recourse
+from planner.plan.records import FIRM_ONLY, LATE, NO_TIME, NOTHING_LEFT
 from planner.roadmap.cash import present_value
 from planner.roadmap.records import NodeRecord, Roadmap
 
@@ -50,5 +51,19 @@ def _of_node(node: NodeRecord, roadmap: Roadmap) -> Iterator[str]:
         yield "counts other scenarios as survived or judged than its plan"
     if set(node.failed) != failing:
         yield "states other scenarios as failed than its plan"
+    reasons, late = without_recourse(plan), [f"{LATE}{one.text}" for one in node.shortfalls]
+    if plan.risk is None:
+        yield from (
+            f"breaks: {text}, which it does not state" for text in late if text not in reasons
+        )
+    for text in reasons:
+        if text == NO_TIME:
+            there = not roadmap.exact
+        elif text.removeprefix(LATE).startswith(NOTHING_LEFT):
+            there = bool(node.bridged or node.failed)
+        else:
+            there = text == FIRM_ONLY or text in late
+        if not there:
+            yield f"breaks: {text}, of which the roadmap says nothing"
     if abs(node.usd_per_year - plan.objective_usd_per_year) > 2 * HALF_A_CENT:
         yield "usd_per_year is not that of its plan"

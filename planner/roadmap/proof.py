@@ -1,27 +1,40 @@
-"""A roadmap checked by anyone: its figures, and the plan of each of its nodes."""
+"""A plan or a roadmap checked by anyone: its figures, and the plan of each of its nodes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from planner.infrastructure.changes import setting
+from planner.infrastructure.loading import load_model
+from planner.plan.consistency import without_recourse
+from planner.plan.records import FIRM_ONLY, LATE
+from planner.plan.reopening import Reopened, reopen
 from planner.proof import Check, prove, unchanged
+from planner.roadmap.bridge import last_bridging_period
 from planner.roadmap.consistency import roadmap_contradictions
-from planner.roadmap.files import FILE, stated_roadmap
+from planner.roadmap.files import FILE, is_roadmap, stated_roadmap
+from planner.roadmap.tree import power_at, tree
+
+#: Name of the check of reasons.
+REASONS = "reasons to claim no recourse"
 
 
-def prove_roadmap(
+def prove_any(
     path: Path,
     model: str | Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[Check, ...]:
-    """Check what a roadmap states: its figures, and the plan of each node (`planner.proof.prove`).
+    """Check what a plan states, or a roadmap: its figures, and the plan of each node.
 
     Raises
     ------
     InputError
-        If there is no roadmap or no model to be read.
+        If there is neither, or no model to be read.
     """
+    if not is_roadmap(path):
+        reasons = _reasons(reopen(path, model, lenient=True))
+        return (*prove(path, model, progress), *reasons)
     roadmap = stated_roadmap(path)
     found = [
         Check("figures add up", tuple(roadmap_contradictions(roadmap))),
@@ -29,8 +42,28 @@ def prove_roadmap(
     ]
     for name, plan in roadmap.plans.items():
         progress(f"checking the plan of {name}")
-        checks = prove(plan, model)
+        checks = (*prove(plan, model), *_reasons(reopen(plan, model, lenient=True)))
         differs = tuple(f"{check.name}: {text}" for check in checks for text in check.differs)
         left = "; ".join(f"{check.name} {check.note}" for check in checks if not check.done)
         found.append(Check(f"plan of {name}", differs, left))
     return tuple(found)
+
+
+def _reasons(opened: Reopened) -> Iterator[Check]:
+    """Why a period of a roadmap claims no recourse, held against the horizon of its model."""
+    plan, loaded, found = opened.plan, opened.loaded, list[str]()
+    reasons = without_recourse(plan)
+    if plan.of_roadmap is None or loaded.file is None or not reasons:
+        return
+    kept = tuple(text for text in loaded.overrides if text != setting("horizon", None))
+    horizon = load_model(loaded.file, kept).model.horizon
+    node = None if horizon is None else tree(horizon, 0.0).get(plan.of_roadmap)
+    if horizon is None or node is None:
+        yield Check(REASONS, (f"the model has no period {plan.of_roadmap}",))
+        return
+    late = node.period <= last_bridging_period(loaded.model, horizon)
+    flexible = any(mw for _, mw in power_at(horizon, node.period).values())
+    for text in reasons:
+        if (text == FIRM_ONLY and not flexible) or (text.startswith(LATE) and not late):
+            found.append(f"breaks: {text}, which the horizon of the model does not bear out")
+    yield Check(REASONS, tuple(found), "by lead times and power of the horizon")

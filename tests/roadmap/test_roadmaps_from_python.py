@@ -18,8 +18,11 @@ from planner import (
 )
 from planner.infrastructure.loading import load_model as load
 from planner.plan.consistency import contradictions
+from planner.plan.records import FIRM_ONLY, LATE, NO_TIME, NOTHING_LEFT
 from planner.plan.reopening import reopen
 from planner.roadmap.consistency import roadmap_contradictions
+from planner.roadmap.files import write_roadmap
+from planner.roadmap.proof import prove_any
 
 
 def test_tables_say_what_the_records_say(ordered: OrderPlan) -> None:
@@ -77,6 +80,27 @@ def test_only_a_period_that_bridges_is_excused_from_what_failures_cost(
     assert not contradictions(first)
     assert not contradictions(last)
     assert "nor is it a period" in contradictions(last.model_copy(update={"risk": None}))[0]
+
+
+def test_an_invented_reason_excuses_no_period(ordered: OrderPlan, tmp_path: Path) -> None:
+    """As written by hand, without the hashes of the files, which would tell."""
+    first, *_, last = ordered.plans.values()
+    late = next(text for text in first.breaks if text.startswith(LATE))
+    for text in ("because", late, FIRM_ONLY, NO_TIME, f"{NOTHING_LEFT}x"):
+        changed = last.model_copy(update={"risk": None, "breaks": (text,)})
+        plans = {**ordered.plans, str(last.of_roadmap): changed}
+        roadmap = ordered.roadmap.model_copy(update={"plans": plans})
+        apart = tmp_path / str(len(text))
+        write_roadmap(roadmap, apart)
+        for sums in apart.rglob("SHA256SUMS"):
+            sums.unlink()
+        told = [*contradictions(changed), *roadmap_contradictions(roadmap)]
+        assert told or text == FIRM_ONLY, text
+        for path in (apart, apart / str(last.of_roadmap)):
+            differs = [line for check in prove_any(path) for line in check.differs]
+            alone = path != apart and text in (NO_TIME, f"{NOTHING_LEFT}x")
+            assert bool(differs) != alone, (path, text)
+    assert not any(check.differs for check in prove_any(tmp_path / "7" / "p1"))
 
 
 def test_rules(ordered: OrderPlan, folder: Path) -> None:
