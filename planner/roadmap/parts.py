@@ -17,6 +17,8 @@ from planner.optimization.decomposition.changes import stricter, unchanged
 from planner.optimization.decomposition.evaluation import MISSED, Cut, Evaluation
 from planner.optimization.decomposition.loop import (
     GAP_SHARE,
+    LATE_SHARE,
+    ROUNDED,
     TIGHT,
     UNFINISHED,
     WIDEST_GAP,
@@ -171,7 +173,7 @@ class RoadmapParts(Decomposition):
         return once, {f.name for f in self.failures if any(p.block in missed for p in f.pieces)}
 
     def unmet(
-        self, failures: Sequence[Failure], settings: SolverSettings, whole: bool = False
+        self, failures: Sequence[Failure], deadline: Deadline, whole: bool = False
     ) -> list[str]:
         """Those of some failures, or with cuts from the simulation, missed where least is missed.
 
@@ -186,10 +188,10 @@ class RoadmapParts(Decomposition):
         cuts = [(name, cut) for b, cut in self.learned.impossible for name in whose.get(b, ())]
         while True:
             problem, missed = self._elastic(failures, cuts)
-            if not run_solver(problem, settings, linear=not whole).stats.has_solution:
+            if not run_solver(problem, deadline.settings(), linear=not whole).stats.has_solution:
                 return []
             at = np.array([variable.value or 0.0 for variable in self.base.problem.variables])
-            found = self.evaluator.evaluate_all(blocks, at)
+            found = self.evaluator.evaluate_all(blocks, at, lambda: deadline.over)
             new = [
                 (name, cut)
                 for block, made in found.items()
@@ -266,6 +268,9 @@ class RoadmapLoop(Loop):
         explain: bool,
         needed: bool = False,
     ) -> None:
+        if needed and settings.time_limit_seconds:  # what is left finishes and simulates a roadmap
+            seconds = (1 - LATE_SHARE) * settings.time_limit_seconds
+            settings = replace(settings, time_limit_seconds=seconds)
         super().__init__(parts, settings)
         self.first, self.explain, self.needed = first, explain, needed
         self.risen_to = -math.inf
@@ -314,7 +319,7 @@ class RoadmapLoop(Loop):
         """Settle whole numbers of a period after the other, those of later ones in part.
 
         Relax and fix: a period is solved again, with the cuts of its failures, until it has
-        recourse for all of them.
+        recourse for all of them. Its orders are those in part, rounded down or up, if they can be.
 
         Parameters
         ----------
@@ -327,7 +332,9 @@ class RoadmapLoop(Loop):
                 for variable in variables:
                     variable.integer = True
                 blocks = [b for b in self.blocks if self._period_of(b) == period]
-                solution = self._settled(blocks, gap)
+                with limited(self._rounded(variables)):
+                    solution = self._settled(blocks, gap)
+                solution = solution or self._settled(blocks, gap)
                 if solution is None:
                     return False
                 for variable in variables:
@@ -338,6 +345,14 @@ class RoadmapLoop(Loop):
             self._improve(solution, upper, found)
         self._say("period by period", self.upper)
         return math.isfinite(upper)
+
+    def _rounded(self, variables: Iterable[Variable]) -> dict[Variable, tuple[float, float]]:
+        """Bounds on the orders among some variables: their values in part, rounded down and up."""
+        parts = {x: x.value or 0.0 for x in {*self._decided()}.intersection(variables)}
+        return {
+            x: (max(x.low, math.floor(n + ROUNDED)), min(x.high, math.ceil(n - ROUNDED)))
+            for x, n in parts.items()
+        }
 
     def _period_of(self, block: Block) -> int:
         return self.parts.roadmap.nodes[self.node_by_block[block]].node.period
@@ -385,7 +400,7 @@ class RoadmapLoop(Loop):
     def _conflict(self) -> tuple[str, ...]:
         if not self.explain:
             return ()
-        asked = self.parts.failures, self.deadline.settings()
+        asked = self.parts.failures, self.deadline
         return tuple(self.parts.unmet(*asked) or self.parts.unmet(*asked, whole=True))
 
     def _begin(self) -> Start | None:

@@ -172,7 +172,8 @@ class _Planning:
         self.bridging = bridging(self.roadmap)
         nodes, data = self.roadmap.nodes, self.roadmap.base.data
         self.selected = {name: self.selections.of(each.data.model) for name, each in nodes.items()}
-        loose = {name: loosened(each.data) for name, each in nodes.items()}
+        watched = self.deadline.watched
+        loose = {name: loosened(each.data, watched=watched) for name, each in nodes.items()}
         self.parts = RoadmapParts(
             data, self.settings, self.progress, roadmap=self.roadmap, asked=loose
         )
@@ -217,7 +218,7 @@ class _Planning:
             self._give_up(name for node in self.bridging for name in self._hopeless(node))
             self.parts.lay_out(self.deadline)
             early = [one for one in self.parts.failures if node_of(one.name) in self.bridging]
-            self._give_up(self.parts.unmet(early, self.deadline.settings()))
+            self._give_up(self.parts.unmet(early, self.deadline))
         while True:
             if self.best is not None and self.bound_usd is None:
                 # Something else is asked: the best so far is judged by that.

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -48,8 +49,8 @@ WHOLE_BLOCKS = 2
 FEW_BLOCKS = 1500
 #: Relative distance of a cut from the value of its block that counts as none.
 TIGHT = 1e-7
-#: Gap of a first plan where time is over.
-ROUGH_GAP = 0.1
+#: Gap of a first plan where time is over, and how long it may take: a share of the time spent.
+ROUGH_GAP, LATE_SHARE, LATE_LEAST_SECONDS = 0.1, 0.2, 10.0
 #: Distance from a whole number that counts as rounding of the solver.
 ROUNDED = 1e-6
 #: How far from the last plan a later round looks first: so many of a kind, and a share of them.
@@ -105,7 +106,8 @@ class Loop:
             solution = self._relaxed() or self._whole()
         except (OutOfTime, SolverError) as error:
             if self.best is None and self.deadline.over:
-                self._round_up()
+                with suppress(OutOfTime, SolverError):
+                    self._round_up()
             if self.best is None or not self.deadline.over:
                 raise SolverError(UNFINISHED if isinstance(error, OutOfTime) else error) from None
             solution = self._ended("feasible")
@@ -205,12 +207,18 @@ class Loop:
             return
         counts = {x: min(x.high, math.ceil(n - ROUNDED)) for x, n in self.fractional.items()}
         with limited({x: (count, x.high) for x, count in counts.items()}):
-            rough = replace(self.deadline.endless, gap=ROUGH_GAP)
-            solution = solve(self.master.programme(), rough)
+            solution = solve(self.master.programme(), self.late.settings(ROUGH_GAP))
         if solution.status != "infeasible":
             upper, found = self._evaluated(self.blocks, needed=True)
             if math.isfinite(upper):
                 self._improve(solution, upper, found)
+
+    @cached_property
+    def late(self) -> Deadline:
+        """Time for a first plan where time is over, from now on."""
+        spent = LATE_SHARE * (time.perf_counter() - self.started)
+        left = max(LATE_LEAST_SECONDS, spent)
+        return Deadline(replace(self.deadline.endless, time_limit_seconds=left))
 
     def _begin(self) -> Start | None:
         """Where the search for whole numbers starts."""
@@ -339,7 +347,7 @@ class Loop:
         Parameters
         ----------
         needed
-            Whether there is no plan without it: then time does not end it.
+            Whether there is no plan without it: then it may end late.
 
         Raises
         ------
@@ -347,7 +355,9 @@ class Loop:
             If time ends before the blocks are evaluated.
         """
         found = self.parts.evaluator.evaluate_all(
-            blocks, self._purchases(), lambda: self.deadline.over and not needed
+            blocks,
+            self._purchases(),
+            lambda: self.deadline.over and (not needed or self.late.over),
         )
         self.master.learn(found)
         fixed = self.parts.base.problem.objective.evaluated()
