@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from planner.amounts import MILLION, number
+from planner.files import package_table
 from planner.infrastructure.horizon import month_text
 from planner.infrastructure.prices import PARTS
 from planner.plan.assembly import now
@@ -164,97 +165,36 @@ def _age_days(plan: Plan) -> Values:
     return {"": (today - made).total_seconds() / 86_400}
 
 
-_ONE = "a class or scenario"
-_METRICS = (
-    Metric("capital", "USD", "paid once", "a category", _by_category("capital_usd")),
-    Metric(
-        "usd_per_year",
-        "USD/year",
-        "annualised capex, opex and expected cost of failures",
-        "a category",
-        _by_category("usd_per_year"),
+#: Figures of a plan, by the name of their metric.
+_VALUES: Mapping[str, Callable[[Plan], Values]] = {
+    "capital": _by_category("capital_usd"),
+    "usd_per_year": _by_category("usd_per_year"),
+    "cost": _by_category("usd_per_year"),
+    "gap": lambda plan: {"": plan.gap},
+    "survives": _survives,
+    "scenarios": _scenarios,
+    "served": _served,
+    "recovery_minutes": _largest(_recovery),
+    "peak_temperature_c": _largest(lambda line: line.peak_temperature_c),
+    "lost_requests": _largest(lambda line: line.lost_requests),
+    "lost_requests_per_year": _expected_lost,
+    "emergency_usd": _largest(lambda line: line.emergency_usd),
+    "gpus": lambda plan: _summed(((g.cluster, g.region), float(g.total)) for g in plan.gpus),
+    "cooling_mw": lambda plan: _summed(
+        ((line.plant, line.region), line.total * line.derated_mw_each) for line in plan.cooling
     ),
-    Metric(
-        "cost",
-        "USD/year",
-        "the same as usd_per_year",
-        "a category",
-        _by_category("usd_per_year"),
+    "emergency_gpus": lambda plan: _summed(
+        ((line.offer, line.provider), float(line.gpus_reserved)) for line in plan.emergency
     ),
-    Metric(
-        "gap",
-        "share",
-        "optimality gap: how much cheaper a plan might still be",
-        "",
-        lambda plan: {"": plan.gap},
-    ),
-    Metric("survives", "share", "share of scenarios survived", _ONE, _survives),
-    Metric("scenarios", "count", "scenarios judged", "a class", _scenarios),
-    Metric("served", "share", "least served of a tier in any scenario", "a tier", _served),
-    Metric(
-        "recovery_minutes",
-        "minutes",
-        "longest until all is served again; never counts as infinite",
-        _ONE,
-        _largest(_recovery),
-    ),
-    Metric(
-        "peak_temperature_c",
-        "°C",
-        "hottest cluster in any scenario",
-        _ONE,
-        _largest(lambda line: line.peak_temperature_c),
-    ),
-    Metric(
-        "lost_requests",
-        "count",
-        "most requests lost in one scenario",
-        _ONE,
-        _largest(lambda line: line.lost_requests),
-    ),
-    Metric("lost_requests_per_year", "count", "expected in a year", "", _expected_lost),
-    Metric(
-        "emergency_usd",
-        "USD",
-        "most emergency spend in one scenario",
-        _ONE,
-        _largest(lambda line: line.emergency_usd),
-    ),
-    Metric(
-        "gpus",
-        "count",
-        "GPUs in the end",
-        "a cluster or region",
-        lambda plan: _summed(((g.cluster, g.region), float(g.total)) for g in plan.gpus),
-    ),
-    Metric(
-        "cooling_mw",
-        "MW",
-        "all units at design ambient",
-        "a plant or region",
-        lambda plan: _summed(
-            ((line.plant, line.region), line.total * line.derated_mw_each) for line in plan.cooling
-        ),
-    ),
-    Metric(
-        "emergency_gpus",
-        "count",
-        "GPUs reserved in the cloud",
-        "an offer or provider",
-        lambda plan: _summed(
-            ((line.offer, line.provider), float(line.gpus_reserved)) for line in plan.emergency
-        ),
-    ),
-    Metric(
-        "rounds",
-        "count",
-        "rounds of optimising and simulating",
-        "",
-        lambda plan: {"": float(len(plan.verification.rounds))},
-    ),
-    Metric("age_days", "days", "since the plan was made", "", _age_days),
+    "rounds": lambda plan: {"": float(len(plan.verification.rounds))},
+    "age_days": _age_days,
+}
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        row["name"]: Metric(**cast(Any, row), values=_VALUES[row["name"]])
+        for row in package_table("planner.plan", "metrics.csv")
+    }
 )
-METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _METRICS})
 
 
 def shown_value(value: float | None, unit: Unit, digits: int = 4) -> str:

@@ -21,7 +21,6 @@ from planner.replay.incident import (
     START_PATTERN,
     Calibrated,
     Milestone,
-    SubjectKind,
     minutes_between,
 )
 
@@ -136,7 +135,7 @@ def _check_event(document: Document, path: Path_, milestone: Milestone) -> None:
 
 
 def _check_subject(
-    document: Document, path: Path_, milestone: Milestone, kind: SubjectKind, model: Model
+    document: Document, path: Path_, milestone: Milestone, kind: str, model: Model
 ) -> None:
     what, where = milestone.event or milestone.quantity, (*path, "subject")
     if kind == "nothing":

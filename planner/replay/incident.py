@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, Strict, StringConstraints
 
+from planner.files import package_table
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fields import (
     LARGEST,
@@ -67,69 +69,46 @@ EventName = Literal[
     "emergency_ordered",
     "emergency_capacity",
 ]
-#: What a subject names.
-SubjectKind = Literal["cluster", "plant", "service", "offer", "tiers", "nothing"]
 
 
-class QuantityTerms(Entity):
-    """What a quantity is of, how near the replay should come, and what can be observed."""
+@dataclass(frozen=True)
+class Terms:
+    """What a quantity or an event is of, and what can be observed of it.
 
-    subject: SubjectKind = "nothing"
-    """What its subject names; tiers may be several, none meaning all."""
-    tolerance: PositiveAmount | None = None
-    """Largest difference that counts as agreement, unless the milestone has its own."""
-    least: Number = 0.0
-    """Smallest value that can be observed."""
-    most: Number = LARGEST
-    """Largest value that can be observed."""
+    Parameters
+    ----------
+    subject
+        What its subject names; tiers may be several, none meaning all.
+    threshold
+        Whether an event happens at a threshold.
+    tolerance
+        Largest difference that counts as agreement, unless the milestone has its own.
+    least, most
+        Bounds of what can be observed.
+    """
+
+    subject: str
+    threshold: bool
+    tolerance: float | None
+    least: float
+    most: float
 
 
-class EventTerms(Entity):
-    """What an event is of, and whether it has a threshold."""
+def _terms(kind: str) -> dict[str, Terms]:
+    return {
+        row["name"]: Terms(
+            row["subject"],
+            bool(row["threshold"]),
+            float(row["tolerance"]) if row["tolerance"] else None,
+            float(row["least"] or 0.0),
+            float(row["most"] or LARGEST),
+        )
+        for row in package_table("planner.replay", "terms.csv")
+        if row["kind"] == kind
+    }
 
-    subject: SubjectKind = "nothing"
-    """What its subject names."""
-    threshold: Flag = False
-    """Whether it happens at a threshold."""
 
-
-QUANTITIES: dict[str, QuantityTerms] = {
-    "temperature_c": QuantityTerms(subject="cluster", tolerance=2.0, least=-90.0, most=200.0),
-    "minute": QuantityTerms(tolerance=15.0),
-    "success_rate": QuantityTerms(subject="tiers", tolerance=0.15, most=1.0),
-    "traffic_ratio": QuantityTerms(subject="cluster"),
-    "waiting_requests": QuantityTerms(),
-    "pending_requests": QuantityTerms(),
-    "response_seconds": QuantityTerms(),
-    "heat_mw": QuantityTerms(subject="cluster"),
-    "cooling_mw": QuantityTerms(subject="cluster"),
-    "cooling_capacity_mw": QuantityTerms(subject="plant"),
-}
-EVENTS: dict[str, EventTerms] = {
-    "temperature_above": EventTerms(subject="cluster", threshold=True),
-    "temperature_below": EventTerms(subject="cluster", threshold=True),
-    "shutdown": EventTerms(subject="cluster"),
-    "restored": EventTerms(subject="cluster"),
-    "powered_below": EventTerms(subject="cluster", threshold=True),
-    "powered_above": EventTerms(subject="cluster", threshold=True),
-    "cooling_short": EventTerms(subject="plant"),
-    "standby_cooling": EventTerms(subject="plant"),
-    "utilisation_above": EventTerms(subject="cluster", threshold=True),
-    "traffic_ratio_above": EventTerms(subject="cluster", threshold=True),
-    "reroute": EventTerms(subject="cluster"),
-    "timeouts": EventTerms(),
-    "success_below": EventTerms(subject="tiers", threshold=True),
-    "success_above": EventTerms(subject="tiers", threshold=True),
-    "pool_exhausted": EventTerms(subject="service"),
-    "service_overloaded": EventTerms(subject="service"),
-    "queue_full": EventTerms(),
-    "queue_below": EventTerms(threshold=True),
-    "pending_below": EventTerms(threshold=True),
-    "alarm": EventTerms(),
-    "first_action": EventTerms(),
-    "emergency_ordered": EventTerms(),
-    "emergency_capacity": EventTerms(subject="offer"),
-}
+QUANTITIES, EVENTS = _terms("quantity"), _terms("event")
 
 
 def _several(value: Any) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from planner.errors import InputError
+from planner.files import package_table
 from planner.imports.prices import TERMS, read_prices, shipped_prices
 from planner.infrastructure.catalogue import (
     CATALOGUES,
@@ -30,39 +32,8 @@ SECTIONS = {
     "climate": "regions",
 }
 SHAPES = "shapes"
-#: Figures shown side by side, with the heading, the factor and the digits of each.
-COLUMNS: dict[str, tuple[tuple[str, str, float, int], ...]] = {
-    "gpus": (
-        ("power_mw", "kW", 1e3, 2),
-        ("static_share", "static", 1.0, 2),
-        ("capital_usd", "USD", 1.0, 0),
-        ("facility_usd", "building USD", 1.0, 0),
-        ("throttle_c", "throttles °C", 1.0, 0),
-        ("life_years", "years", 1.0, 0),
-    ),
-    "cooling": (
-        ("capacity_mw", "MW", 1.0, 2),
-        ("start_minutes", "start min", 1.0, 0),
-        ("derating_per_c", "%/K", 100.0, 2),
-        ("power_mw_per_mw", "MW/MW", 1.0, 3),
-        ("capital_usd", "USD", 1.0, 0),
-        ("failures_per_year", "fails/yr", 1.0, 2),
-    ),
-    "offers": (
-        ("provider", "provider", 1.0, 0),
-        ("gpu", "GPU", 1.0, 0),
-        ("gpus_per_instance", "GPUs", 1.0, 0),
-        ("usd_per_instance_hour", "USD/h", 1.0, 2),
-        ("retainer_usd_per_instance_year", "reserved USD/yr", 1.0, 0),
-    ),
-    "climate": (
-        ("city", "city", 1.0, 0),
-        ("design_ambient_c", "design °C", 1.0, 1),
-        ("electricity_usd_per_mwh", "USD/MWh", 1.0, 0),
-    ),
-}
-#: Figures that are texts.
-TEXTS = {"provider", "gpu", "city"}
+#: Figures shown side by side, with the heading, the factor and the digits of each; texts have none.
+COLUMNS = package_table("planner.reporting", "catalogue.csv")
 NOTES = {
     "gpus": "kW with its share of the server, static the part drawn at any load. ",
     "cooling": "%/K: capacity lost per degree; MW/MW: electric power per heat. ",
@@ -155,24 +126,24 @@ def _file(section: str) -> str:
 
 
 def _entry_table(section: str) -> Table:
-    columns = COLUMNS[section]
+    columns = [column for column in COLUMNS if column["section"] == section]
     rows: list[Row] = []
     for name, entry in catalogue(_file(section)).items():
         hot = ["yes" if name in hot_week_names() else ""] if section == "climate" else []
-        cells = [_cell(entry.get(key), times, digits) for key, _, times, digits in columns]
+        cells = [_cell(entry.get(column["attribute"]), column) for column in columns]
         rows.append((name, *cells, *hot))
     note = f"{NOTES.get(section, '')}plan catalogue {section} NAME has the source of every figure."
     heads = texts("name")
-    for key, head, _, _ in columns:
-        heads += texts(head) if key in TEXTS else figures(head)
+    for column in columns:
+        heads += (figures if column["factor"] else texts)(column["heading"])
     heads += texts("hot week") if section == "climate" else ()
     return Table(HELP[section], heads, rows, note)
 
 
-def _cell(value: Any, times: float, digits: int) -> str:
+def _cell(value: Any, column: Mapping[str, str]) -> str:
     if value is None or isinstance(value, str):
         return value or ""
-    return f"{value * times:,.{digits}f}"
+    return f"{value * float(column['factor']):,.{column['digits']}f}"
 
 
 def _shape_table() -> Table:

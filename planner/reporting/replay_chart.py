@@ -17,7 +17,7 @@ from planner.amounts import percent, requests
 from planner.files import write_file
 from planner.replay.comparison import Reading, Replay
 from planner.replay.incident import clock_at
-from planner.replay.milestones import SERIES
+from planner.replay.milestones import Readout
 from planner.reporting.pictures import picture_bytes, plain
 from planner.reporting.terminal import heading
 
@@ -114,7 +114,7 @@ def _panel(
     curves = tuple(
         Curve(
             ", ".join(subject) or "all",
-            SERIES[quantity](replay.world, replay.history, subject)[: end + 1],
+            Readout(replay.world, replay.history, subject).values(quantity)[: end + 1],
         )
         for subject in subjects
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from planner.files import package_table
 from planner.finance.assumptions import Assumptions
 from planner.finance.builds import CATEGORIES, PricedItem, Rate
 from planner.finance.cashflow import Position
@@ -20,56 +21,8 @@ VALUE, UNIT, MEANING = 1, 2, 5
 #: Years for which there are columns at least, so that a longer horizon can be tried.
 COLUMNS = 15
 
-#: Attribute of `Assumptions`, what it is, unit, where the value comes from.
-RATES = (
-    (
-        "discount_rate",
-        "Discount rate",
-        "per year, nominal",
-        "Cost of capital: finance.discount_rate. datasets/finance.csv: 9 %, from 8 to 10 %.",
-    ),
-    (
-        "tax_rate",
-        "Tax rate",
-        "of profit",
-        "finance.tax_rate; losses are set off against other profit. "
-        "datasets/finance.csv: 25 %, from 24 to 27 %.",
-    ),
-    (
-        "inflation_per_year",
-        "Inflation",
-        "per year",
-        "Growth of all prices but that of electricity: finance.inflation_per_year.",
-    ),
-    (
-        "electricity_inflation_per_year",
-        "Inflation of electricity prices",
-        "per year",
-        "finance.electricity_inflation_per_year. datasets/finance.csv: 3 %, from 2 to 5 %.",
-    ),
-    (
-        "demand_growth_per_year",
-        "Growth of demand",
-        "per year",
-        "Growth of failure losses and of requests served; the plan does not grow: "
-        "finance.demand_growth_per_year.",
-    ),
-)
-FACTORS = (
-    ("gpu_price", "Factor on GPU prices", "On the prices of GPUs and on their upkeep."),
-    ("cooling_price", "Factor on cooling prices", "On the prices of cooling units and upkeep."),
-    ("failure_rate", "Factor on failure rates", "On how often everything fails."),
-    ("outage_value", "Factor on outage value", "On the value of lost requests."),
-    ("surge", "Factor on surge prices", "On the surge prices of emergency capacity."),
-)
-#: Attribute, label and unit of what is stated for a build, and its meaning.
-OF_BUILD = (
-    ("value", "Lost-request value", "USD per year", "Expected; intervals on the sheet Risk."),
-    ("credits", "Service credits", "USD per year", "Expected, likewise."),
-    ("emergency", "Emergency spend", "USD per year", "Expected, likewise."),
-    ("gpus", "GPUs", "GPUs", "Installed, without emergency capacity."),
-    ("requests", "Requests served", "requests per year", "Without failures, at today's demand."),
-)
+#: Rates and factors of `Assumptions` and what is stated for a build: label, unit, meaning.
+TABLE = package_table("planner.finance.workbook", "inputs.csv")
 
 
 @dataclass(frozen=True)
@@ -188,17 +141,23 @@ def _between(least: float, most: float, what: str, whole: bool = False) -> dict[
 def _terms_of_money(writer: _Writer, assumptions: Assumptions, years: int) -> None:
     writer.part("Rates")
     rule = _between(-0.99, 10, "a share above -1, such as 0.09 or 9 %")
-    for attribute, label, unit, meaning in RATES:
-        writer.add(label, getattr(assumptions, attribute), "share", attribute)
-        writer.describe(unit, meaning, rule)
+    _stated(writer, assumptions, "rate", "share", rule)
     writer.add("Horizon", assumptions.horizon_years, "year", "horizon_years")
     rule = _between(1, years, f"whole years from 1 to {years}", whole=True)
     writer.describe("years", f"Years that count, up to {years}: finance.horizon_years.", rule)
     writer.part("Sensitivity factors")
     rule = _between(0, 1e6, "a factor of 0 or more")
-    for attribute, label, meaning in FACTORS:
-        writer.add(label, getattr(assumptions, attribute), "factor", attribute)
-        writer.describe("factor", meaning, rule)
+    _stated(writer, assumptions, "factor", "factor", rule)
+
+
+def _stated(
+    writer: _Writer, assumptions: Assumptions, kind: str, number: str, rule: dict[str, Any]
+) -> None:
+    for row in TABLE:
+        if row["kind"] == kind:
+            attribute = row["attribute"]
+            writer.add(row["label"], getattr(assumptions, attribute), number, attribute)
+            writer.describe(row["unit"], row["meaning"], rule)
 
 
 def _depreciation(writer: _Writer, assumptions: Assumptions) -> None:
@@ -260,12 +219,13 @@ def _build(writer: _Writer, position: Position) -> BuildNames:
         position.requests_per_year,
     )
     names = []
-    for (attribute, label, unit, meaning), value in zip(OF_BUILD, values, strict=True):
-        money = unit.startswith("USD")
-        stem = f"loss_{attribute}" if money else attribute
+    rows = (row for row in TABLE if row["kind"] == "build")
+    for row, value in zip(rows, values, strict=True):
+        money = row["unit"].startswith("USD")
+        stem = f"loss_{row['attribute']}" if money else row["attribute"]
         kind = "usd" if money else "whole"
-        names.append(writer.add(label, value, kind, f"{stem}_{position.name}"))
-        writer.describe(unit, meaning)
+        names.append(writer.add(row["label"], value, kind, f"{stem}_{position.name}"))
+        writer.describe(row["unit"], row["meaning"])
     return BuildNames(*names)
 
 
