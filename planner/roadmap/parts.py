@@ -298,19 +298,25 @@ class RoadmapLoop(Loop):
         return self.parts.roadmap.orders.values()
 
     def _relaxed(self) -> Solution | None:
-        """Solve the relaxation, unless a roadmap near the last one is proven without."""
+        """Solve the relaxation, unless a roadmap near the last one is proven without.
+
+        Where whole numbers are many, that takes longer than both.
+        """
         if self.first and math.isfinite(self.parts.bound):
-            whole = [
-                x for x in self.parts.base.problem.variables if x.integer and x.name in self.first
-            ]
-            if self._nearby({x: self.first[x.name] for x in whole}):
+            whole = [x for x in self._whole_variables() if x.name in self.first]
+            few = len(whole) <= MANY_WHOLE
+            if few and self._nearby({x: self.first[x.name] for x in whole}):
                 return self._ended("optimal")
         return super()._relaxed()
+
+    def _whole_variables(self) -> list[Variable]:
+        """Whole variables that are not fixed."""
+        return [x for x in self.parts.base.problem.variables if x.integer and x.low < x.high]
 
     def _whole(self) -> Solution:
         """Solve for whole orders: where they are many, from a roadmap found period by period."""
         self.parts.note_worth()
-        whole = [x for x in self.parts.base.problem.variables if x.integer and x.low < x.high]
+        whole = self._whole_variables()
         if len(whole) > MANY_WHOLE and self._by_period(whole) and self._proven():
             return self._ended("optimal")
         return super()._whole()

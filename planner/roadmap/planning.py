@@ -139,6 +139,8 @@ class _Planning:
         Gap of the next solve: finer where a round did no better than one before.
     searched
         Fleet of each node from which a cheaper one was looked for last.
+    judges
+        Judges of the fleets of each node.
     is_rough
         Whether the bound is that of orders in part.
     rounds, turns
@@ -158,6 +160,7 @@ class _Planning:
     best: tuple[Solution, dict[str, NodeOutcome], float] | None = None
     priced: tuple[Solution, dict[str, NodeOutcome]] | None = None
     searched: dict[str, Fleet] = field(default_factory=dict)
+    judges: dict[str, Judged] = field(default_factory=dict)
     is_rough: bool = False
     rounds: int = 0
     turns: int = 0
@@ -306,19 +309,19 @@ class _Planning:
                 yield joined(name, verdict.name)
 
     def _judged(self, name: str) -> Judged:
-        """Judges fleets of a node that can be in service there."""
-        each = self.roadmap.nodes[name]
+        """Judges fleets of a node that can be in service there, with what it knows of them."""
+        each, known = self.roadmap.nodes[name], self.judges.get(name)
+        if known is not None and known.scenarios == each.data.scenarios:
+            known.left = MOST_TRIES
+            return known
         base, there = build(each.data.part(())), variables(each.programme)
         for key, variable in variables(base).items():
             variable.low, variable.high = there[key].low, there[key].high
-        return Judged(
-            each.data.model,
-            each.data.scenarios,
-            base,
-            self.settings,
-            lambda: self.deadline.over,
-            MOST_TRIES,
+        model, scenarios = each.data.model, each.data.scenarios
+        made = self.judges[name] = Judged(
+            model, scenarios, base, self.settings, lambda: self.deadline.over, MOST_TRIES
         )
+        return made
 
     def simulate(self, solution: Solution) -> None:
         """Simulate the fleet of every node.

@@ -18,7 +18,7 @@ from support import EXACT, SHED_LATE, model_of
 from test_every_hour import DAY, fails_somewhere
 
 from planner.commands.options import Output
-from planner.errors import InputError
+from planner.errors import InputError, SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.horizon import Horizon
 from planner.infrastructure.loading import LoadedModel, load_model
@@ -389,6 +389,20 @@ def test_time_over_in_the_relaxation_leaves_orders_rounded_up(
     assert found.status == "feasible"
     assert found.objective > found.bound
     assert all(found.values[x.name].is_integer() for x in made.orders.values())
+    monkeypatch.setattr(RoadmapLoop, "late", Deadline(replace(EXACT, time_limit_seconds=1e-9)))
+    with pytest.raises(SolverError, match="time ended without a plan"):
+        solve_roadmap(RoadmapParts(made.base.data, EXACT, roadmap=made), EXACT)
+
+
+def test_a_fifth_of_the_time_is_kept_for_the_first_roadmap(growing: LoadedModel) -> None:
+    made = build_roadmap(growing.model, all_scenarios)
+    limited_to = replace(EXACT, time_limit_seconds=100.0)
+    parts = RoadmapParts(made.base.data, limited_to, roadmap=made)
+    left = [
+        RoadmapLoop(parts, limited_to, None, False, needed).deadline.left_seconds
+        for needed in (True, False)
+    ]
+    assert left == pytest.approx([80.0, 100.0], abs=1.0)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
