@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from planner.api.models import ModelReference, as_planner_model, selection
-from planner.api.notebook import Shown, table
+from planner.api.notebook import Shown, frame, table
 from planner.api.references import PlanReference, reopened
 from planner.errors import refuse
 from planner.finance.assumptions import Assumptions
@@ -49,40 +49,15 @@ class Appraisal(Shown):
         ]
         return table(rows, "name")
 
-    @property
-    def capital(self) -> pd.DataFrame:
-        """Capital line by line."""
-        return self._rows("capital")
-
-    @property
-    def running(self) -> pd.DataFrame:
-        """Running cost line by line."""
-        return self._rows("running")
-
-    @property
-    def cash_flow(self) -> pd.DataFrame:
-        """Cash flow after tax, year by year."""
-        return self._rows("cash_flow")
-
-    @property
-    def losses(self) -> pd.DataFrame:
-        """Expected losses by kind, with confidence intervals."""
-        return self._rows("losses")
-
-    @property
-    def exceedance(self) -> pd.DataFrame:
-        """Loss-exceedance curve."""
-        return self._rows("exceedance")
-
-    @property
-    def credits(self) -> pd.DataFrame:
-        """Service credits by tier."""
-        return self._rows("credits")
-
-    @property
-    def cooling(self) -> pd.DataFrame:
-        """Adequacy of cooling by plant."""
-        return self._rows("cooling")
+    capital = frame("Capital line by line.", lambda self: self._rows("capital"))
+    running = frame("Running cost line by line.", lambda self: self._rows("running"))
+    cash_flow = frame("Cash flow after tax, year by year.", lambda self: self._rows("cash_flow"))
+    losses = frame(
+        "Expected losses by kind, with confidence intervals.", lambda self: self._rows("losses")
+    )
+    exceedance = frame("Loss-exceedance curve.", lambda self: self._rows("exceedance"))
+    credits = frame("Service credits by tier.", lambda self: self._rows("credits"))
+    cooling = frame("Adequacy of cooling by plant.", lambda self: self._rows("cooling"))
 
     def _rows(self, part: str) -> pd.DataFrame:
         return table(

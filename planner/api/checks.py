@@ -10,7 +10,7 @@ import pandas as pd
 
 from planner.analysis.reassessment import plan_to_judge
 from planner.api.models import ModelReference, Text, settings, texts
-from planner.api.notebook import Shown, table
+from planner.api.notebook import Shown, frame, table
 from planner.api.references import REMEDY, PlanReference, model_of, plan_source
 from planner.api.roadmaps import OrderPlan
 from planner.errors import InputError
@@ -135,10 +135,10 @@ class IncidentReplay(Shown):
 
     replay: Replay
 
-    @property
-    def milestones(self) -> pd.DataFrame:
-        """What was observed and simulated at every recorded milestone."""
-        return table(replay_data(self.replay)["milestones"])
+    milestones = frame(
+        "What was observed and simulated at every recorded milestone.",
+        lambda self: table(replay_data(self.replay)["milestones"]),
+    )
 
     def _title(self) -> str:
         return f"replay of {self.replay.name}"
@@ -182,15 +182,14 @@ class IncidentCalibration(Shown):
 
     calibration: Calibration
 
-    @property
-    def fitted_values(self) -> pd.DataFrame:
-        """Declared values before and after, with their ranges."""
-        return table(calibration_data(self.calibration)["values"])
-
-    @property
-    def residuals(self) -> pd.DataFrame:
-        """Milestones fitted to, simulated before and after."""
-        return table(calibration_data(self.calibration)["milestones"])
+    fitted_values = frame(
+        "Declared values before and after, with their ranges.",
+        lambda self: table(calibration_data(self.calibration)["values"]),
+    )
+    residuals = frame(
+        "Milestones fitted to, simulated before and after.",
+        lambda self: table(calibration_data(self.calibration)["milestones"]),
+    )
 
     def _title(self) -> str:
         return f"calibration of {self.calibration.after.name}"

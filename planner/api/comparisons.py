@@ -14,7 +14,7 @@ from planner.analysis.comparison import Comparison
 from planner.analysis.comparison import compare as compare_sides
 from planner.analysis.effects import Effects, effects
 from planner.api.models import ModelReference, Text, texts
-from planner.api.notebook import Shown, table
+from planner.api.notebook import Shown, frame, table
 from planner.api.references import Planned, PlanReference
 from planner.optimization.solution.settings import SolverSettings
 from planner.reporting.comparison_exports import comparison_data
@@ -50,30 +50,22 @@ class PlanComparison(Shown):
         """Scenarios that A survives and B does not, or is no longer judged on."""
         return tuple(change.name for change in self.comparison.lost)
 
-    @cached_property
-    def purchases(self) -> pd.DataFrame:
-        """Decisions on which the two differ."""
-        return table(change for kind in self.data["bought"].values() for change in kind)
-
-    @cached_property
-    def costs(self) -> pd.DataFrame:
-        """Cost by category."""
-        return table(self.data["cost"]["categories"], "category")
-
-    @cached_property
-    def figures(self) -> pd.DataFrame:
-        """Sums and extremes of both."""
-        return table(self.data["figures"], "name")
-
-    @cached_property
-    def scenarios(self) -> pd.DataFrame:
-        """Scenarios on which the two differ, with what became of each."""
-        return table(self.data["scenarios"]["differing"], "name")
-
-    @cached_property
-    def values(self) -> pd.DataFrame:
-        """Values on which the models differ; empty if a model is not known."""
-        return table(self.data["values"] or (), "path")
+    purchases = frame(
+        "Decisions on which the two differ.",
+        lambda self: table(change for kind in self.data["bought"].values() for change in kind),
+    )
+    costs = frame(
+        "Cost by category.", lambda self: table(self.data["cost"]["categories"], "category")
+    )
+    figures = frame("Sums and extremes of both.", lambda self: table(self.data["figures"], "name"))
+    scenarios = frame(
+        "Scenarios on which the two differ, with what became of each.",
+        lambda self: table(self.data["scenarios"]["differing"], "name"),
+    )
+    values = frame(
+        "Values on which the models differ; empty if a model is not known.",
+        lambda self: table(self.data["values"] or (), "path"),
+    )
 
     @cached_property
     def effects(self) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from planner.analysis.explanation import Explanation
 from planner.analysis.explanation import explain as explain_plan
 from planner.analysis.marginal import Questions
 from planner.api.models import ModelReference
-from planner.api.notebook import Shown, table
+from planner.api.notebook import Shown, frame, table
 from planner.api.references import PlanReference, reopened
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import make_solver
@@ -43,25 +43,22 @@ class PlanExplanation(Shown):
         """Everything as plain data, as ``plan explain --json`` prints it."""
         return explanation_data(self.explanation, self.plan)
 
-    @cached_property
-    def purchases(self) -> pd.DataFrame:
-        """Every decision: what fails with one less, and what the last and next are worth a year."""
-        return table(self.data["decisions"])
-
-    @cached_property
-    def scenarios(self) -> pd.DataFrame:
-        """What the plan would save without each scenario, USD per year."""
-        return table(self.data["scenarios"])
-
-    @cached_property
-    def requirements(self) -> pd.DataFrame:
-        """What the plan would save without each policy or budget, USD per year."""
-        return table(self.data["requirements"])
-
-    @cached_property
-    def binding(self) -> pd.DataFrame:
-        """Limits and requirements with little room, and what one unit more would save a year."""
-        return table(self.data["binding"])
+    purchases = frame(
+        "Every decision: what fails with one less, and what the last and next are worth a year.",
+        lambda self: table(self.data["decisions"]),
+    )
+    scenarios = frame(
+        "What the plan would save without each scenario, USD per year.",
+        lambda self: table(self.data["scenarios"]),
+    )
+    requirements = frame(
+        "What the plan would save without each policy or budget, USD per year.",
+        lambda self: table(self.data["requirements"]),
+    )
+    binding = frame(
+        "Limits and requirements with little room, and what one unit more would save a year.",
+        lambda self: table(self.data["binding"]),
+    )
 
     def _title(self) -> str:
         return f"explanation of the plan for {self.plan.model.name}"

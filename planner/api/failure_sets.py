@@ -11,7 +11,7 @@ from planner.analysis.stress import search
 from planner.analysis.stress.failure_sets import FailureSets
 from planner.analysis.stress.search import SetOutcome
 from planner.api.models import ModelReference, PlannerModel, Text, as_planner_model, texts
-from planner.api.notebook import Shown, table
+from planner.api.notebook import Shown, frame, table
 from planner.api.references import REMEDY, PlanReference, check_least, model_of, plan_source
 from planner.errors import InputError
 from planner.infrastructure.failures import HourChoice
@@ -46,10 +46,9 @@ class Stress(Shown):
         """The smallest sets that fail, the worst first."""
         return tuple(one.failures for one in self.found.smallest)
 
-    @property
-    def minimal(self) -> pd.DataFrame:
-        """Sets that fail though none of their parts does."""
-        return _table(self.found.minimal)
+    minimal = frame(
+        "Sets that fail though none of their parts does.", lambda self: _table(self.found.minimal)
+    )
 
     @property
     def worst(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from planner.api.notebook import Shown
+from planner.api.notebook import Shown, frame
 from planner.errors import InputError
 from planner.infrastructure import loading
 from planner.infrastructure.customers import Tier, Zone
@@ -110,10 +110,10 @@ class PlannerModel(Shown, LoadedModel):
         """Sections as tables."""
         return ModelTables(self)
 
-    @property
-    def scenarios(self) -> pd.DataFrame:
-        """What can fail: severity, times a year and number of events of every scenario."""
-        return self.select()
+    scenarios = frame(
+        "What can fail: severity, times a year and number of events of every scenario.",
+        lambda self: self.select(),
+    )
 
     def select(self, scenarios: Text = (), only: Text = ()) -> pd.DataFrame:
         """Scenarios of some sets as a table.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -38,6 +39,13 @@ class Shown(ABC):
     def _repr_html_(self) -> str:
         title = self._title()
         return frames.as_html(title[:1].upper() + title[1:], self._sentences(), self._tables())
+
+
+def frame(meaning: str, make: Callable[[Any], pd.DataFrame]) -> cached_property[pd.DataFrame]:
+    """A table of a result, made when it is first asked for, with what it holds."""
+    found = cached_property(make)
+    found.__doc__ = meaning
+    return found
 
 
 def table(rows: Iterable[Mapping[str, Any]], index: str | None = None) -> pd.DataFrame:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
 from planner.amounts import counted, money, percent
 from planner.api.models import ModelReference, PlannerModel, Text, as_planner_model, selection
-from planner.api.notebook import Shown, table
+from planner.api.notebook import Shown, frame, table
 from planner.api.references import PlanReference, check_least, plan_source
 from planner.api.simulations import Simulation, readable, simulate
 from planner.errors import EXIT_INFEASIBLE, PlannerError
@@ -77,40 +76,20 @@ class Optimum(Shown):
         """Capital to spend."""
         return self.plan.cost.capital_usd
 
-    @cached_property
-    def purchases(self) -> pd.DataFrame:
-        """What exists, is bought and is retired, of every kind."""
-        return frames.purchases(self.plan, self.model.model)
-
-    @cached_property
-    def cooling(self) -> pd.DataFrame:
-        """Cooling units by plant and type."""
-        return _records(self.plan.cooling)
-
-    @cached_property
-    def gpus(self) -> pd.DataFrame:
-        """GPUs by cluster."""
-        return _records(self.plan.gpus)
-
-    @cached_property
-    def emergency(self) -> pd.DataFrame:
-        """Reserved cloud instances by offer."""
-        return _records(self.plan.emergency)
-
-    @cached_property
-    def measures(self) -> pd.DataFrame:
-        """Measures, bought or not."""
-        return _records(self.plan.measures)
-
-    @cached_property
-    def costs(self) -> pd.DataFrame:
-        """Cost items."""
-        return frames.costs(self.plan)
-
-    @cached_property
-    def scenarios(self) -> pd.DataFrame:
-        """Verdicts of all scenarios."""
-        return frames.scenarios(self.plan.scenarios)
+    purchases = frame(
+        "What exists, is bought and is retired, of every kind.",
+        lambda self: frames.purchases(self.plan, self.model.model),
+    )
+    cooling = frame("Cooling units by plant and type.", lambda self: _records(self.plan.cooling))
+    gpus = frame("GPUs by cluster.", lambda self: _records(self.plan.gpus))
+    emergency = frame(
+        "Reserved cloud instances by offer.", lambda self: _records(self.plan.emergency)
+    )
+    measures = frame("Measures, bought or not.", lambda self: _records(self.plan.measures))
+    costs = frame("Cost items.", lambda self: frames.costs(self.plan))
+    scenarios = frame(
+        "Verdicts of all scenarios.", lambda self: frames.scenarios(self.plan.scenarios)
+    )
 
     def simulate(self, *, scenarios: Text = (), only: Text = ()) -> Simulation:
         """Simulate scenarios on the plan, its own if none are named."""

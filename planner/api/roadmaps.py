@@ -11,7 +11,7 @@ import pandas as pd
 
 from planner.amounts import money, percent
 from planner.api.models import ModelReference, Text, as_planner_model, selection
-from planner.api.notebook import Shown, table
+from planner.api.notebook import Shown, frame, table
 from planner.api.references import check_least
 from planner.errors import EXIT_INFEASIBLE, InputError, PlannerError
 from planner.finance.roadmaps import RoadmapFinance
@@ -67,30 +67,26 @@ class OrderPlan(Shown):
         """Plan of each period by its name; `simulate`, `explain` and others take them."""
         return self.roadmap.plans
 
-    @cached_property
-    def orders(self) -> pd.DataFrame:
-        """The calendar of orders."""
-        return table(line.model_dump() for line in self.roadmap.orders)
-
-    @cached_property
-    def periods(self) -> pd.DataFrame:
-        """Demand, survival and yearly cost of each period, by its name."""
-        return table((line.model_dump() for line in self.roadmap.nodes), "name")
-
-    @cached_property
-    def capacity(self) -> pd.DataFrame:
-        """GPUs and what they serve, by period and region."""
-        return table(line.model_dump() for line in self.roadmap.capacity)
-
-    @cached_property
-    def budgets(self) -> pd.DataFrame:
-        """Capital by year and path, with its budget."""
-        return table(line.model_dump() for line in self.roadmap.budgets)
-
-    @cached_property
-    def cash_flows(self) -> pd.DataFrame:
-        """Every payment with its period and month."""
-        return table(line.model_dump() for line in self.roadmap.cash_flows)
+    orders = frame(
+        "The calendar of orders.",
+        lambda self: table(line.model_dump() for line in self.roadmap.orders),
+    )
+    periods = frame(
+        "Demand, survival and yearly cost of each period, by its name.",
+        lambda self: table((line.model_dump() for line in self.roadmap.nodes), "name"),
+    )
+    capacity = frame(
+        "GPUs and what they serve, by period and region.",
+        lambda self: table(line.model_dump() for line in self.roadmap.capacity),
+    )
+    budgets = frame(
+        "Capital by year and path, with its budget.",
+        lambda self: table(line.model_dump() for line in self.roadmap.budgets),
+    )
+    cash_flows = frame(
+        "Every payment with its period and month.",
+        lambda self: table(line.model_dump() for line in self.roadmap.cash_flows),
+    )
 
     @cached_property
     def years(self) -> pd.DataFrame:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from planner.amounts import percent
-from planner.commands.baseline_options import StartOptions, start_options
-from planner.commands.checkpoint_options import CheckpointOptions, checkpoint_options
 from planner.commands.options import (
     Output,
     chosen_method,
@@ -22,6 +20,12 @@ from planner.commands.options import (
 )
 from planner.commands.progress import plan_line
 from planner.commands.scenario_options import choose, selection_options
+from planner.commands.start_options import (
+    CheckpointOptions,
+    StartOptions,
+    checkpoint_options,
+    start_options,
+)
 from planner.errors import (
     EXIT_DONE,
     EXIT_INFEASIBLE,

@@ -13,11 +13,14 @@ import networkx as nx
 from planner.files import package_table
 from planner.infrastructure.catalogue import demand_shape_names, hot_week_names, shipped_incidents
 from planner.infrastructure.entities import Model
+from planner.infrastructure.entity_checks import (
+    check_measures,
+    check_plant,
+    check_scenarios,
+    check_triggers,
+)
 from planner.infrastructure.fleet import retirable_blocks, retirable_units
 from planner.infrastructure.horizon_checks import check_horizon
-from planner.infrastructure.measure_checks import check_measures, check_triggers
-from planner.infrastructure.plant_checks import check_plant
-from planner.infrastructure.scenario_checks import check_scenarios
 from planner.infrastructure.source import Document, Path_, nearest
 from planner.infrastructure.supply import PowerSupply
 from planner.laws.power import MOST_SETS

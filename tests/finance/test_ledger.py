@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from planner.errors import InputError
 from planner.finance import formula, ledger
-from planner.finance.formula import evaluate, names
 from planner.finance.ledger import (
     LedgerLine,
     break_even,
+    evaluate,
+    names,
     read_ledger,
     significant_digits,
 )

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner.errors import InputError
+from planner.imports.drafts import plain
 from planner.imports.inventory import Asked, Inventory
 from planner.imports.model_text import completed, model_text
-from planner.imports.names import plain
 from planner.imports.netbox import read_netbox
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fields import NAME_LENGTH
