@@ -26,9 +26,10 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.other_hours import NOT_SIMULATED, at_other_hours
 from planner.plan.difference import difference
 from planner.plan.records import Plan
+from planner.plan.reopening import wanted_by
 from planner.rounds import LoopResult, Round
 from planner.scenarios.generators import FAMILIES, family
-from planner.selection import Selection, Wanted, select
+from planner.selection import Selection, select
 from planner.simulation.verdict import judge
 from planner.verification import optimize_and_verify
 
@@ -268,7 +269,7 @@ def _replanned(
     loaded: LoadedModel, plan: Plan, variation: _Variation, settings: SolverSettings
 ) -> Replanned:
     model = changed(loaded.model, variation.changes)
-    selection, kept = select(model, _wanted(plan)), plan.fleet(model)
+    selection, kept = select(model, wanted_by(plan)), plan.fleet(model)
     outcome = optimize_and_verify(
         model, selection.scenarios, settings, start=kept, explain="conflict", selection=selection
     )
@@ -315,12 +316,6 @@ def _note(outcome: LoopResult, best: Round, settings: SolverSettings) -> str:
     if not settings.proves(best.solution.gap):
         notes.append(f"proven to within {percent(best.solution.gap, 2)} only")
     return "; ".join(notes)
-
-
-def _wanted(plan: Plan) -> Wanted | None:
-    """Scenarios that a plan is for; None for those of the model."""
-    record = plan.model.scenarios
-    return None if record is None else Wanted(**record.model_dump())
 
 
 def _costs(best: Round, kept: Fleet, settings: SolverSettings) -> tuple[float | None, float]:

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from xlsxwriter import Workbook
 from xlsxwriter.utility import xl_col_to_name, xl_rowcol_to_cell
 
+from planner.files import package_table
+
 Floats = NDArray[np.float64]
 type Value = float | str | None
 
@@ -73,6 +75,15 @@ LOOKS: dict[str, dict[str, Any]] = {
     "wrap": {"text_wrap": True, "valign": "top"},
 }
 LOOKS["figures"] = LOOKS["head"] | {"align": "right"}
+
+
+def columns_of(sheet: str) -> list[tuple[str, str, float]]:
+    """Title, kind and width of the columns of a sheet, as its table has them."""
+    return [
+        (row["title"], row["kind"], float(row["width"] or 0))
+        for row in package_table("planner.finance.workbook", "columns.csv")
+        if row["sheet"] == sheet
+    ]
 
 
 @dataclass

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from planner.files import package_table
 from planner.finance.appraisal import BuildAppraisal, Returns
 from planner.finance.workbook.assets import BuildCells
 from planner.finance.workbook.book import Book, Floats, Value
@@ -17,22 +18,8 @@ GUESSES = ("0.1", "1", "-0.2")
 NO_RATE, NEVER = "none", "never"
 #: Label, unit and kind of number of each measure, in the order of the first sheet.
 LINES = {
-    "capital": ("Capital today", "USD", "money"),
-    "owning": ("Capex and opex, annualised", "USD per year", "money"),
-    "npv": ("Net present value", "USD", "money"),
-    "present_benefits": ("Present value of benefits", "USD", "money"),
-    "present_costs": ("Present value of costs", "USD", "money"),
-    "irr": ("Internal rate of return", "per year", "share"),
-    "mirr": ("Modified internal rate of return", "per year", "share"),
-    "payback": ("Payback", "years", "number"),
-    "discounted_payback": ("Discounted payback", "years", "number"),
-    "benefit_cost_ratio": ("Benefit-cost ratio", "ratio", "factor"),
-    "roi": ("Return on investment", "of costs", "share"),
-    "undiscounted_roi": ("Return on investment, undiscounted", "of costs", "share"),
-    "total_cost_of_ownership": ("Total cost of ownership, present value", "USD", "money"),
-    "equivalent_annual_cost": ("Equivalent annual cost", "USD per year", "money"),
-    "usd_per_gpu": ("Total cost of ownership per GPU", "USD", "usd"),
-    "usd_per_million_requests": ("Total cost of ownership per million requests", "USD", "usd"),
+    row["measure"]: (row["label"], row["unit"], row["kind"])
+    for row in package_table("planner.finance.workbook", "measures.csv")
 }
 SIGN_CHANGES = ("Sign changes of the net cash flow", "number", "year")
 

@@ -10,7 +10,7 @@ from planner.finance.appraisal import replaced_usd_per_year
 from planner.finance.assumptions import Assumptions
 from planner.finance.builds import PricedItem, Purchase, Running
 from planner.finance.cashflow import Position
-from planner.finance.workbook.book import Book, Sheet, cell
+from planner.finance.workbook.book import Book, Sheet, cell, columns_of
 from planner.finance.workbook.inputs import Inputs
 from planner.finance.workbook.terms import item_of, price_of
 from planner.laws.returns import capital_recovery
@@ -18,31 +18,8 @@ from planner.laws.returns import capital_recovery
 ASSETS, RUNNING = "Assets", "Running costs"
 FACTOR = {"servers": "gpu_price", "cooling": "cooling_price", "failures": "failure_rate"}
 ELECTRICITY = "electricity"
-#: Title and width of each column.
-ASSET_COLUMNS = (
-    ("Asset", 48),
-    ("Category", 12),
-    ("Region", 15),
-    ("Quantity, negative: retired", 11),
-    ("Price, USD each", 15),
-    ("Price of all, USD", 17),
-    ("Life, years", 9),
-    ("Salvage of all, USD", 16),
-    ("Age today, years", 9),
-    ("Paid for all, USD", 16),
-    ("Capex annualised, USD per year", 17),
-)
-RUNNING_COLUMNS = (
-    ("Cost of", 48),
-    ("Category", 12),
-    ("Region", 15),
-    ("Quantity", 15),
-    ("Unit", 12),
-    ("Rate, USD per unit and year", 17),
-    ("Factor", 10),
-    ("Follows inflation, USD per year", 18),
-    ("Follows electricity prices, USD per year", 18),
-)
+ASSET_COLUMNS = columns_of(ASSETS)
+RUNNING_COLUMNS = columns_of(RUNNING)
 
 
 @dataclass(frozen=True)
@@ -242,10 +219,10 @@ class PlanSheets:
         sheet.formula(row, column, product, self._cost_usd(line), "money")
 
 
-def _sheet(book: Book, name: str, columns: Sequence[tuple[str, float]], note: str) -> Sheet:
-    sheet = book.sheet(name, [width for _, width in columns])
+def _sheet(book: Book, name: str, columns: Sequence[tuple[str, str, float]], note: str) -> Sheet:
+    sheet = book.sheet(name, [width for *_, width in columns])
     sheet.title(name, note)
-    titles = [title for title, _ in columns]
+    titles = [title for title, *_ in columns]
     sheet.texts(3, 0, titles[:3], "head")
     sheet.texts(3, 3, titles[3:], "figures")
     sheet.freeze(4, 1)

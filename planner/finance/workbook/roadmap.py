@@ -7,19 +7,9 @@ from pathlib import Path
 
 from planner.files import write_file
 from planner.finance.roadmaps import OTHER, RoadmapFinance
-from planner.finance.workbook.book import Book, Sheet, cell
+from planner.finance.workbook.book import Book, Sheet, cell, columns_of
 
-FLOWS = (
-    ("node", "text"),
-    ("month", "whole"),
-    ("year", "year"),
-    ("category", "text"),
-    ("asset", "text"),
-    ("USD paid", "usd"),
-    ("probability", "share"),
-    ("expected USD", "usd"),
-    ("present value, USD", "usd"),
-)
+FLOWS = [(title, kind) for title, kind, _ in columns_of("Cash flows")]
 HEAD = 2
 EXPLAINED = (
     "Before tax. Paid is positive. Capital is paid when equipment comes into service, all else at "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from planner.finance.workbook.book import Book
+from planner.finance.workbook.book import Book, columns_of
 from planner.infrastructure.catalogue import CATALOGUES, CatalogueFigure, catalogue, figures
 from planner.infrastructure.entities import Model
 
@@ -15,18 +15,7 @@ if TYPE_CHECKING:
 SOURCES, FINANCE = "Sources", "finance.csv"
 #: An entity is an entry of the catalogue if at least this share of its figures is the same.
 ALIKE = 0.7
-COLUMNS = (
-    ("Used for", "aside", 24),
-    ("Figure", "text", 33),
-    ("In the model", "small", 16),
-    ("In the data set", "small", 16),
-    ("Unit", "aside", 16),
-    ("Data set: entry", "aside", 26),
-    ("Year", "text", 8),
-    ("Confidence", "text", 11),
-    ("Source", "text", 12),
-    ("Note", "aside", 52),
-)
+COLUMNS = columns_of(SOURCES)
 
 
 def write_sources(book: Book, study: FinanceStudy) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from planner.files import package_text
 from planner.finance.assumptions import Assumptions
 from planner.finance.builds import CATEGORIES
 from planner.finance.workbook.book import Book, Sheet
@@ -19,20 +20,7 @@ if TYPE_CHECKING:
 NAME = "Summary"
 #: Rows that the charts take.
 CHART_ROWS = 17
-ABOUT = (
-    "The book values the builds named above against the first of them, which exists today. "
-    "Capital, running costs, cash flows and measures follow the yellow cells of the sheet "
-    "Assumptions by formulas; nothing is hidden, locked or done by macros. Green cells "
-    "are quantities of a plan.",
-    "Year 0 is today. What happens in a year is paid at its end, at the prices of that year. An "
-    "asset is bought in year 0 and replaced at the end of its life; between, its value falls in "
-    "equal parts to its salvage, and its value at the horizon is income there.",
-    "Running costs, failure losses and tax count as the difference to what exists. Losses are set "
-    "off against other profit, so tax may be income.",
-    "Failure losses come from simulated failures and enter the cash flow as their expected value. "
-    "The sheets Risk, Scenarios, Sensitivity, Incident and Sources hold values worked out by the "
-    "planner: they do not follow the inputs.",
-)
+ABOUT = package_text("planner.finance.workbook", "about.txt").splitlines()
 
 
 def summary_sheet(book: Book, builds: int) -> Sheet:
