@@ -98,32 +98,41 @@ class Below:
         self._first = self._solved((), start)
         return None if self._first.status == "infeasible" else self._first.bound
 
-    def fleet_that_survives(self) -> Counts | None:
+    def fleet_that_survives(self, most_usd: float = math.inf) -> Counts | None:
         """The cheapest fleet with the cuts that its simulation needs, or the last that was tried.
 
-        None if the programme has no plan.
+        None if the programme has no plan that costs less than an amount. A plan that fails what
+        failed before is not simulated otherwise, unless it is the last.
         """
-        solution = None if self.learned else self._first
+        solution, judged = None if self.learned else self._first, self.judged
         solution = solution or self._again(self._first) or self._first
-        if solution is None or solution.status == "infeasible":
+        if solution is None or solution.status == "infeasible" or solution.objective >= most_usd:
             return None
         for number in range(1, self.most + 1):
             self.plans, self.cost_usd = number, solution.objective
-            counts = tuple(counts_of(self.judged.base, solution.fleet).values())
-            self.judged.left = MOST_TRIES
-            verdicts = self.judged.verdicts(counts, self.judged.scenarios)
-            self.failing = tuple(verdict.name for verdict in verdicts if verdict.fails)
-            count = counted(len(self.failing), "failing scenario")
-            self.progress(f"plan {number} from below: {count}")
-            if not self.failing:
-                self.judged.admit(counts)
+            counts = tuple(counts_of(judged.base, solution.fleet).values())
+            judged.left = MOST_TRIES
+            verdicts = judged.verdicts(counts, judged.ever_failed)
+            if not any(verdict.fails for verdict in verdicts):
+                verdicts = judged.verdicts(counts, judged.scenarios)
+            failing = [verdict.name for verdict in verdicts if verdict.fails]
+            known = "" if len(verdicts) == len(judged.scenarios) else " of those that failed before"
+            count = counted(len(failing), "failing scenario")
+            self.progress(f"plan {number} from below: {count}{known}")
+            if not failing:
+                judged.admit(counts)
                 break
-            cuts = learn(self.judged, counts, verdicts)
+            cuts = learn(judged, counts, verdicts)
             self.learned += tuple(cut for cut in cuts if cut not in self.learned)
             better = self._again(solution) if cuts else None
             if better is None or better.fleet == solution.fleet:
                 break
+            if better.objective >= most_usd:
+                return None
             solution = better
+        judged.left = MOST_TRIES
+        verdicts = judged.verdicts(counts, judged.scenarios)
+        self.failing = tuple(verdict.name for verdict in verdicts if verdict.fails)
         return counts
 
     def admit(self, survivors: list[Counts]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from planner.infrastructure.loading import LoadedModel
@@ -28,6 +29,8 @@ class Round:
         From 1.
     programme, solution
         What was solved, and the result.
+    costs
+        Its cost item by item; of a plan of the loop only what is asked for is audited, once.
     verdicts
         Simulated outcome of every scenario on it.
     left_out
@@ -42,11 +45,16 @@ class Round:
     number: int
     programme: Programme
     solution: Solution
-    items: tuple[CostItem, ...]
+    costs: Callable[[], tuple[CostItem, ...]]
     verdicts: tuple[Verdict, ...]
     left_out: int | None = 0
     beyond: tuple[Verdict, ...] = ()
     searched: int = 0
+
+    @property
+    def items(self) -> tuple[CostItem, ...]:
+        """Cost of its plan item by item."""
+        return self.costs()
 
     @property
     def limited(self) -> bool:

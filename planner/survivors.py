@@ -11,9 +11,10 @@ last first, and by all others only where these are survived and nothing is left 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
@@ -28,14 +29,16 @@ from planner.optimization.solution.decisions import (
     settled,
     variables,
 )
+from planner.optimization.solution.scaling import Scaled
 from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.solvers import Relaxation
 from planner.optimization.solution.solving import fleet_of, run_solver
 from planner.simulation.verdict import BreachKey, Verdict, judge, short_by
 
 #: Simulated scenarios after which the search from one fleet ends.
 MOST_SIMULATED = 1000
 #: The same since the last cheaper fleet.
-PATIENCE = 300
+PATIENCE = 100
 #: The same of a search that begins again because its last fleet fails.
 FEW_AGAIN = 200
 #: Simulated scenarios that take as long as what completes a fleet.
@@ -78,6 +81,7 @@ class Judged:
     left: int = MOST_SIMULATED
     ever_failed: tuple[Scenario, ...] = ()
     _survives: dict[Counts, bool] = field(default_factory=dict)
+    _may_be_met: dict[Counts, bool] = field(default_factory=dict)
     _possible: dict[Counts, bool] = field(default_factory=dict)
     _verdicts: dict[Counts, dict[str, Verdict]] = field(default_factory=dict)
     _helpful: dict[Hashable, set[int]] = field(default_factory=dict)
@@ -126,6 +130,12 @@ class Judged:
             raise OutOfTurns
         self.left -= turns
 
+    def note(self, counts: Counts, verdicts: Iterable[Verdict]) -> None:
+        """Take over what came of scenarios on a fleet elsewhere."""
+        known = self._verdicts.setdefault(counts, {})
+        known |= {verdict.name: verdict for verdict in verdicts}
+        self.verdicts(counts, [one for one in self.scenarios if one.name in known])
+
     def failing(self, counts: Counts, among: Sequence[Scenario]) -> list[Scenario]:
         """Scenarios among some that a fleet does not survive."""
         verdicts = self.verdicts(counts, among)
@@ -145,10 +155,13 @@ class Judged:
     def may_survive(self, counts: Counts) -> bool:
         """Whether it does so in the scenarios that ever failed.
 
-        The last that failed comes first: most fleets fail what failed the one before.
+        The last that failed comes first: most fleets fail what failed the one before. Before that
+        comes whether the relaxation of purchases and normal operation excludes it.
         """
-        if counts in self._survives or self.fails(counts, self.ever_failed):
-            return self._survives.get(counts, False)
+        if counts in self._survives:
+            return self._survives[counts]
+        if not self._may_meet_purchases(counts) or self.fails(counts, self.ever_failed):
+            return False
         if counts not in self._possible:
             self._possible[counts] = self._meets_purchases(counts)
         return self._possible[counts]
@@ -197,6 +210,17 @@ class Judged:
     def survivors(self) -> list[Counts]:
         """All fleets found that survive."""
         return [counts for counts, survives in self._survives.items() if survives]
+
+    @cached_property
+    def _relaxation(self) -> Relaxation:
+        return Relaxation(Scaled(self.base.problem).numbers)
+
+    def _may_meet_purchases(self, counts: Counts) -> bool:
+        if counts not in self._may_be_met:
+            first = self.base.problem.first_id
+            columns = [one.id - first for one in variables(self.base).values()]
+            self._may_be_met[counts] = not self._relaxation.excludes(columns, counts)
+        return self._may_be_met[counts]
 
     def _meets_purchases(self, counts: Counts) -> bool:
         with bounded(self.base, settled(self.named(counts))):
@@ -467,7 +491,9 @@ def _started(judged: Judged, starts: Sequence[Counts]) -> Iterator[Counts]:
         yield fullest
 
 
-def cheaper_fleets(judged: Judged, starts: Sequence[Counts], promise_usd: float = math.inf) -> None:
+def cheaper_fleets(
+    judged: Judged, starts: Sequence[Counts], promise_usd: float = math.inf
+) -> float:
     """Look for purchases that survive below or near some fleets.
 
     Where there are none, below as much of everything as may be had: some breaches no purchase
@@ -477,6 +503,11 @@ def cheaper_fleets(judged: Judged, starts: Sequence[Counts], promise_usd: float 
     ----------
     promise_usd
         What a fleet has to cost less a year than the first of the starts to end the search.
+
+    Returns
+    -------
+    float
+        What the cheapest survivor so far costs less a year than the first of the starts, USD.
     """
     search = Search.of(judged)
     search = replace(search, enough_usd=search.usd(starts[0]) - promise_usd)
@@ -484,6 +515,7 @@ def cheaper_fleets(judged: Judged, starts: Sequence[Counts], promise_usd: float 
         judged.left = MOST_SIMULATED
         with suppress(OutOfTurns):
             search.below(counts)
+    return search.usd(starts[0]) - min(map(search.usd, judged.survivors), default=math.inf)
 
 
 def cheapest_first(judged: Judged) -> list[dict[Decision, int]]:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Literal
 
 from planner.below import Below, priced
@@ -25,6 +26,7 @@ from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
 from planner.optimization.infeasibility.second_look import confirm_no_plan
 from planner.optimization.infeasibility.trials import ANY_GAP, Verified
 from planner.optimization.solution.audit import audit
+from planner.optimization.solution.costs import OPERATION, CostItem, operation_items
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.decisions import counts_of
 from planner.optimization.solution.operation import billed
@@ -48,6 +50,8 @@ MOST_TURNS = 4
 MOST_TRIED = 8
 #: Most fleets found that are priced by the programme.
 MOST_PRICED = 2
+#: Share of the gap asked for that another plan from below has to save.
+WORTH = 0.5
 
 
 def optimize_and_verify(
@@ -197,14 +201,33 @@ class _Loop:
         return programme, solution
 
     def simulate(self, number: int, programme: Programme, solution: Solution) -> Round:
-        """Audit and price a plan, simulate every scenario on it, and record the round."""
+        """Price a plan, simulate every scenario on it, and record the round."""
         started = time.monotonic()
-        solution, items = billed(self.model, solution, audit(programme, solution))
         verdicts = judge(self.model, solution.fleet, self.scenarios, stories=False)
+        made = self._round(number, programme, solution, verdicts)
+        if math.isfinite(self.deadline.left_seconds):
+            made.costs()  # what is found last needs as long
         self.pricing_seconds = time.monotonic() - started
-        made = Round(number, programme, solution, items, verdicts)
         self.rounds.append(made)
         return made
+
+    def _round(
+        self,
+        number: int,
+        programme: Programme,
+        solution: Solution,
+        verdicts: tuple[Verdict, ...],
+    ) -> Round:
+        """A round whose plan is priced; it is audited as soon as its cost is asked for."""
+        stated = operation_items(programme, solution)
+        whole, bill = billed(self.model, solution, stated)
+
+        @cache
+        def costs() -> tuple[CostItem, ...]:
+            items = audit(programme, solution)
+            return (*(item for item in items if item.category not in OPERATION), *bill)
+
+        return Round(number, programme, whole, costs, verdicts)
 
     def simulate_at_hours_left_out(self, made: Round) -> Round:
         """Simulate the last plan, where it survives, at the hours that its scenarios leave out."""
@@ -257,7 +280,14 @@ class _Loop:
         if survivor is not None and not data.exact_crowds:
             return False  # normal operation asks for more than demand: that bounds no survivor
         base, start = build(data.part(())), None if best is None else best.solution.fleet
-        judged = Judged(self.model, self.scenarios, base, self.settings, self.search_is_over)
+        judged, starts = (
+            Judged(self.model, self.scenarios, base, self.settings, self.search_is_over),
+            list[Counts](),
+        )
+        if best is not None:
+            counts = tuple(counts_of(base, best.solution.fleet).values())
+            judged.note(counts, (*best.verdicts, *best.beyond))
+            starts += [] if best.failed else [counts]
 
         def below(programme: ProblemData) -> Below:
             known = self.learned, self.parts
@@ -276,9 +306,6 @@ class _Loop:
         # No purchase changes how load balancers route.
         if survivor is not None and cost - survivor.solution.routing_usd_per_year <= near:
             return False
-        starts = []
-        if survivor is not None:
-            starts.append(tuple(counts_of(base, survivor.solution.fleet).values()))
         near = near if data.exact_crowds else -math.inf
         refused = self._found(data, loose, starts, (bound, near))
         if refused is None or not refused:
@@ -314,11 +341,13 @@ class _Loop:
             candidates = candidates[:1]  # the last word is what the cheapest costs
         else:
             settings = self.deadline.settings()
-        for found in priced(data, candidates, settings, self.parts, stuck):
+        plans = priced(data, candidates, settings, self.parts, stuck)
+        for counts, found in zip(candidates, plans, strict=False):
             if found is None:
                 refused = refused or left == MOST_PRICED
                 continue
-            made = self._searched(*found, bounds[0], judged.fleets)
+            verdicts = judged.verdicts(tuple(counts.values()), self.scenarios)
+            made = self._searched(*found, bounds[0], verdicts)
             before, left = self.survivor, left - 1
             if made.beyond:
                 self.join(made.beyond)
@@ -327,7 +356,7 @@ class _Loop:
             if before is not None and not before.searched:
                 most *= 1 - CLOSE_ENOUGH
             if not made.failed and made.solution.objective < most:
-                self.rounds.append(made)
+                self.rounds.append(replace(made, searched=max(1, judged.fleets)))
             if not left:
                 break
         return refused
@@ -340,31 +369,37 @@ class _Loop:
         tuple of int or None
             The last of these; None if the programme has no plan.
         """
-        judged, lowest = below.judged, None
+        judged, lowest, most_usd = below.judged, None, math.inf
         try:
             for _ in range(MOST_TURNS):
-                known, lowest = judged.survivors, below.fleet_that_survives()
-                if lowest is None or lowest in known:
+                known, found = judged.survivors, below.fleet_that_survives(most_usd)
+                lowest = found or lowest
+                if found is None or found in known:
                     break
                 self.progress("looking for cheaper plans that survive")
-                cheaper_fleets(judged, [lowest, *starts], below.cost_usd - near)
+                saved_usd = cheaper_fleets(judged, [found, *starts], below.cost_usd - near)
                 starts, new = [], [one for one in judged.survivors if one not in known]
                 if self.search_is_over() or not below.admit(new):
                     break
+                # Another plan from below is only of use where it saves more than that.
+                most_usd = below.cost_usd - saved_usd - WORTH * self.settings.gap * below.cost_usd
         except (OutOfTime, SolverError):
             if not judged.survivors or not self.search_is_over():
                 raise
         return lowest
 
     def _searched(
-        self, programme: Programme, solution: Solution, bound: float, fleets: int
+        self,
+        programme: Programme,
+        solution: Solution,
+        bound: float,
+        verdicts: tuple[Verdict, ...],
     ) -> Round:
         """A round for purchases that a search has found, which is not on record yet."""
         number = self.rounds[-1].number + 1 if self.rounds else 1
-        made = self.simulate(number, programme, replace(solution, bound=bound))
-        made = self.simulate_at_hours_left_out(made)
-        self.rounds.pop()
-        return replace(made, searched=max(1, fleets))
+        self.rounds.append(self._round(number, programme, replace(solution, bound=bound), verdicts))
+        self.simulate_at_hours_left_out(self.rounds[-1])
+        return self.rounds.pop()
 
     def cut_short(self) -> LoopResult:
         """The rounds so far, where time ended or somebody asked to stop."""
@@ -376,6 +411,8 @@ class _Loop:
         outcome = LoopResult(
             tuple(rounds), survivor_bound_usd=self.survivor_bound_usd, learned=self.learned
         )
+        if outcome.best is not None:
+            outcome.best.costs()  # audited before anyone relies on it
         if self.selection is None or outcome.best is None:
             return outcome
         names = {verdict.name for verdict in (*outcome.best.verdicts, *outcome.best.beyond)}

@@ -286,7 +286,7 @@ def _survivor(
     left_out, beyond = at_other_hours(hours, model, fleet)
     programme, solution = priced
     solution, items = billed(model, solution, audit(programme, solution))
-    made = Round(1, programme, solution, items, verdicts, left_out, beyond)
+    made = Round(1, programme, solution, lambda: items, verdicts, left_out, beyond)
     return None if made.failed else made
 
 

@@ -358,7 +358,7 @@ class _Planning:
             return before
         model, selection = each.data.model, self.selected[name]
         verdicts = judge(model, fleet, each.data.scenarios, stories=False)
-        made = Round(1, each.programme, replace(solution, fleet=fleet), (), verdicts)
+        made = Round(1, each.programme, replace(solution, fleet=fleet), tuple, verdicts)
         found = NodeOutcome(made, selection, late, self.short.get(name, ()))
         if found.missed or self.deadline.over:
             return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 
 from planner.errors import AuditError, SolverError
 from planner.infrastructure.entities import Model
@@ -137,7 +138,9 @@ def priced(
         items = cost_items(programme, part, usd)
         cost = sum(item.usd_per_year for item in items)
         part, items = billed(model, replace(part, objective=cost, bound=cost), items)
-        made = replace(outcome.made, programme=programme, solution=part, items=items)
+        made = replace(
+            outcome.made, programme=programme, solution=part, costs=partial(tuple, items)
+        )
         known[name] = replace(outcome, made=made, selection=selections[name], exact=exact)
     cost = _cost(roadmap, values, known)
     return replace(found, values=values, objective=cost, bound=min(bound, cost)), known

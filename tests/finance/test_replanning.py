@@ -208,7 +208,7 @@ def test_a_search_that_ends_dearer_is_no_reason_to_replan(
         verdicts = judge(model, solution.fleet, scenarios, stories=False)
         items = cost_items(programme, solution)
         plain = replace(programme, data=programme.data.with_learned(()))
-        return LoopResult((Round(1, plain, solution, items, verdicts),))
+        return LoopResult((Round(1, plain, solution, lambda: items, verdicts),))
 
     monkeypatch.setattr(replanning, "optimize_and_verify", cautious)
     value = Input("outage value", "outage_value", "factor", 1.0, 1.001, "")

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -255,7 +256,7 @@ def test_purchases_of_a_plan_are_an_optimum_of_its_recorded_programme(
         # The second is the best, whatever the simulation says.
         fails = {"status": "fails", "breaches": BREACHED}
         failed = verdicts if number == 2 else tuple(replace(v, **fails) for v in verdicts)
-        rounds.append(Round(number, programme, solution, items, failed))
+        rounds.append(Round(number, programme, solution, partial(tuple, items), failed))
     write_plan(LoopResult(tuple(rounds)).plan(tiny, settings), tmp_path)
 
     opened = reopen(tmp_path)

@@ -172,7 +172,7 @@ def plan_by_rule_of_thumb(
     solution, items = billed(model, solution, cost_items(programme, solution))
     lacks = (*check_purchases(sizer.data, fleet), *check_money(sizer.data, items))
     notes = (*repairs, *note, *(f"breaks a rule: {lack}" for lack in lacks))
-    rounds = (Round(1, programme, solution, items, verdicts),)
+    rounds = (Round(1, programme, solution, lambda: items, verdicts),)
     cut = sizer.over() and any(verdict.fails for verdict in verdicts)
     outcome = LoopResult(rounds, timed_out=cut, interrupted=cut and settings.stopped)
     return RuleOfThumbPlan(outcome, notes, lacks)

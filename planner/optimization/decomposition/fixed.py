@@ -10,10 +10,12 @@ from planner.infrastructure.fleet import Fleet
 from planner.optimization.decomposition.loop import Loop, decomposes
 from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.families import STRICTER
+from planner.optimization.formulation.cooling import ridden_through
+from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.loosening import stricter_rows
 from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
+from planner.optimization.formulation.recourse import may_exceed_budget
 from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.decisions import Decision, bounded, counts_of, settled, variables
 from planner.optimization.solution.settings import SolverSettings
@@ -37,15 +39,28 @@ def with_purchases(
     """
     strict = _in_parts(_waiving(data, {}), settings, known)
     found = _solved(strict, counts, settings)
-    if found[1].status == "infeasible":
-        waived = _in_parts(_waiving(data, stricter_rows(data)), settings, strict)
-        found = _solved(waived, counts, settings)
-        if found[1].status == "infeasible":
-            return None
-        missed = _missed(strict, found[1], settings)
-        fewer = _solved(_in_parts(_waiving(data, missed), settings, waived), counts, settings)
-        found = found if fewer[1].status == "infeasible" else fewer
-    return found
+    if found[1].status != "infeasible":
+        return found
+    strict.lay_out(Deadline(settings))
+    if strict.apart:  # what is missed follows from purchases alone
+        values = {variables(strict.base)[key].name: count for key, count in counts.items()}
+        found = _without(strict, _missed(strict, values), counts, settings)
+        if found[1].status != "infeasible":
+            return found
+    found = _without(strict, stricter_rows(data), counts, settings)
+    if found[1].status == "infeasible" or strict.apart:
+        return None if found[1].status == "infeasible" else found
+    fewer = _without(strict, _missed(strict, found[1].values), counts, settings)
+    return found if fewer[1].status == "infeasible" else fewer
+
+
+def _without(
+    strict: Decomposition,
+    waived: Mapping[Key, float],
+    counts: Mapping[Decision, int],
+    settings: SolverSettings,
+) -> tuple[Programme, Solution]:
+    return _solved(_in_parts(_waiving(strict.data, waived), settings, strict), counts, settings)
 
 
 def _waiving(data: ProblemData, waived: Mapping[Key, float]) -> ProblemData:
@@ -81,16 +96,21 @@ def _solved(
     return replace(programme, data=parts.data), solution
 
 
-def _missed(parts: Decomposition, solution: Solution, settings: SolverSettings) -> dict[Key, float]:
-    """Rows stricter than the standard in scenarios without recourse for a solution, waived."""
-    parts.lay_out(Deadline(settings))
+def _missed(parts: Decomposition, values: Mapping[str, float]) -> dict[Key, float]:
+    """Rows stricter than the standard in scenarios without recourse at some values, waived."""
     # What only waived rows need has no value: too much is waived rather than too little.
-    return {
-        row.key: math.inf
-        for name in parts.missing(solution.values)
-        for row in parts.rows_of(name)
-        if row.family in STRICTER
-    }
+    data, missed = parts.data, dict[Key, float]()
+    for name in parts.missing(values):
+        stages = data.stages_by_scenario[name]
+        subjects = [
+            (Family.RIDE_THROUGH, cluster)
+            for cluster in data.model.clusters
+            if any(ridden_through(data, stages, cluster))
+        ]
+        if may_exceed_budget(parts.base, data, stages):
+            subjects.append((Family.EMERGENCY_BUDGET, "budget"))
+        missed |= {(*subject, name): math.inf for subject in subjects}
+    return missed
 
 
 def least_cost(data: ProblemData, fleet: Fleet, settings: SolverSettings) -> float | None:

@@ -11,7 +11,7 @@ q[u]        ``ProblemData.unit_mw``            derated capacity of a unit
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import combinations
 
@@ -23,6 +23,7 @@ from planner.optimization.formulation.availability import Availability, When
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.measures import ran_on, up
 from planner.optimization.formulation.power import powered, stage_heat
+from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme, Row
 from planner.optimization.formulation.purchases import surviving_capacity
 from planner.optimization.formulation.relevance import cooling_matters
@@ -65,11 +66,18 @@ def ride_through(programme: Programme) -> None:
     for scenario, stages in data.stages_by_scenario.items():
         for cluster in data.model.clusters:
             allowed: Expression | None = None
-            for index, early in enumerate(unanswered(stages)):
-                short = [stage for stage in early if cooling_matters(data, stage, cluster)]
-                if short:
-                    allowed = allowed or _storable_mj(programme, scenario, cluster)
-                    _ride_through(programme, short, cluster, allowed, index)
+            for index, short in ridden_through(data, stages, cluster):
+                allowed = allowed or _storable_mj(programme, scenario, cluster)
+                _ride_through(programme, short, cluster, allowed, index)
+
+
+def ridden_through(
+    data: ProblemData, stages: Sequence[Stage], cluster: str
+) -> Iterator[tuple[int, list[Stage]]]:
+    """Stages of a scenario in which a cluster may store heat, by failures not yet reacted to."""
+    for index, early in enumerate(unanswered(stages)):
+        if short := [stage for stage in early if cooling_matters(data, stage, cluster)]:
+            yield index, short
 
 
 def _storable_mj(programme: Programme, scenario: str, cluster: str) -> Expression:

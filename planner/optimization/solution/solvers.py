@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,24 @@ def load(
     upper = np.where(numbers.sense <= 0, numbers.side, np.inf)
     columns = place[numbers.column]
     highs.addRows(count, lower, upper, len(columns), starts, columns, numbers.entry)
+
+
+class Relaxation:
+    """The linear relaxation of a scaled problem, asked again and again with some values fixed."""
+
+    def __init__(self, numbers: Coefficients) -> None:
+        self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        for name, value in (("output_flag", False), ("presolve", "off"), ("threads", 1)):
+            self._highs.setOptionValue(name, value)
+        load(self._highs, replace(numbers, cost=np.zeros_like(numbers.cost)), whole=False)
+
+    def excludes(self, columns: Sequence[int], values: Sequence[float]) -> bool:
+        """Whether there is no solution with these values."""
+        fixed = np.array(values, dtype=float)
+        places = np.array(columns, dtype=np.int32)
+        self._highs.changeColsBounds(len(fixed), places, fixed, fixed)
+        self._highs.run()
+        return bool(self._highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible)
 
 
 class Cbc(pulp.COIN_CMD):
