@@ -126,11 +126,18 @@ class Block:
     ----------
     needs, limits
         Right-hand sides of the rows of its form that ask, upper bounds of its limited columns.
+    least
+        What it costs at least, whatever is bought.
     """
 
     form: Form
     needs: Floats
     limits: Floats
+    least: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        least = self.form.cost_at_most(np.minimum(self.form.cost, 0.0), self.limits)
+        object.__setattr__(self, "least", least)
 
     @property
     def structure(self) -> Structure:
@@ -141,11 +148,6 @@ class Block:
     def cost(self) -> Floats:
         """Cost by column."""
         return self.form.cost
-
-    @property
-    def least(self) -> float:
-        """What it costs at least, whatever is bought."""
-        return self.form.cost_at_most(np.minimum(self.form.cost, 0.0), self.limits)
 
     @property
     def span(self) -> float:

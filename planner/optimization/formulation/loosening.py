@@ -33,6 +33,9 @@ from planner.scenarios.demand import Floats, demand_at
 from planner.scenarios.standard import ALL, TOLERANCE
 from planner.scenarios.timeline import Timeline
 
+#: Degrees to which the air is rounded down: fewer stages are programmes of their own.
+STEP_C = 0.5
+
 
 def loosened(
     data: ProblemData,
@@ -164,7 +167,7 @@ def _rises_c(data: ProblemData, stage: Stage, minute: float) -> dict[str, float]
         )
         rated = min((min(k.reference_ambient_c, k.cutout_ambient_c) for k in kinds), default=design)
         rise = planned + _less_hot_c(model, region, timeline, minute)
-        rise = max(rise, min(planned, rated - design))
+        rise = math.floor(max(rise, min(planned, rated - design)) / STEP_C) * STEP_C
         if rise:
             found[region] = rise
     return found

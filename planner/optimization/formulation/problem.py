@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
@@ -137,7 +137,7 @@ class ProblemData:
         return {}
 
     @cached_property
-    def followed(self) -> dict[tuple[int, str], tuple[Stage, bool]]:
+    def followed(self) -> dict[Hashable, tuple[Stage, bool]]:
         """Whether heat is followed, by stage and cluster: what `relevance` has found so far."""
         return {}
 

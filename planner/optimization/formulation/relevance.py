@@ -7,7 +7,7 @@ draw more power per heat than those of normal operation: emergency cooling.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 from planner.infrastructure.graph import node
@@ -48,8 +48,17 @@ def cooling_matters(data: ProblemData, stage: Stage, cluster: str) -> bool:
     """
     key = (id(stage), cluster)
     if key not in data.followed:
-        data.followed[key] = stage, _cooling_matters(data, stage, cluster)
+        alike = key if stage.variants else _cooling_follows_from(stage, cluster)
+        if alike not in data.followed:
+            data.followed[alike] = stage, _cooling_matters(data, stage, cluster)
+        data.followed[key] = stage, data.followed[alike][1]
     return data.followed[key][1]
+
+
+def _cooling_follows_from(stage: Stage, cluster: str) -> Hashable:
+    """What decides whether heat is followed: most stages share it with the one before."""
+    states, started = (id(stage.state), id(stage.at_best)), tuple(stage.started.values())
+    return states, stage.outage.failed, started, cluster
 
 
 def _cooling_matters(data: ProblemData, stage: Stage, cluster: str) -> bool:
