@@ -2,8 +2,9 @@
 
 Flows of recourse are not stored. A solver proposes them anew with the purchases fixed, and is not
 believed: the audit holds them against every row and every law of the programme
-(`planner.optimization.solution.audit`), to the tolerance of solvers, with all that floating-point
-sums may have rounded counted against the plan. What is not checked is what only a search can show:
+(`planner.optimization.solution.audit`). Flows are what a solver's tolerance makes of them, so a row
+may be off by `RELATIVE` of its largest term; all that floating-point sums may have rounded counts
+against the plan, so none is off by more. What is not checked is what only a search can show:
 the lower bounds, and that the programme of another round had no plan.
 """
 

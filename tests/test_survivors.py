@@ -16,6 +16,7 @@ import planner.verification
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import LoadedModel
 from planner.learning import admitting
+from planner.optimization.formulation import loosening
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.loosening import loosened
 from planner.optimization.formulation.problem import ProblemData
@@ -170,6 +171,28 @@ def test_no_survivor_is_cheaper_than_the_bound_whatever_helps_survivors(
     )
     assert outcome.survives and truth is not None
     assert outcome.survivor_bound_usd <= truth * (1 + 1e-6)
+
+
+#: Operators who need long, unless measures alert and drill them; a late cloud that they reserve.
+SLOW_OPERATORS = (
+    "operations.detection_minutes=10",
+    "operations.response_minutes=40",
+    "measures={drills: {usd_per_year: 1000.0, operations: {response_minutes: 0.0}}, "
+    "watch: {usd_per_year: 1000.0, operations: {detection_minutes: 0.0}}}",
+)
+LATE = {"start": 12.0, "lead": 60.0, "retainer": 60000.0, "demand": 420.0, "settled": 100.0}
+
+
+def test_the_bound_counts_on_the_faster_reactions_that_measures_bring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the longer times a fleet that survives would cost less than the bound."""
+    model = model_of(tmp_path, SITES.format(**LATE), *SLOW_OPERATORS)
+    data, truth = ProblemData(model, all_scenarios(model)), BENCHMARK.cheapest_survivor(model)
+    assert truth is not None
+    assert solve(build(loosened(data)), EXACT).bound <= truth * (1 + 1e-6)
+    monkeypatch.setattr(loosening, "capped", lambda operations, _: operations)
+    assert solve(build(loosened(data)), EXACT).bound > truth * (1 + 1e-4)
 
 
 def test_air_cooler_than_units_are_rated_at_makes_no_stage_of_its_own(tmp_path: Path) -> None:

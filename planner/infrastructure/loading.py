@@ -280,6 +280,8 @@ def find_file(reference: str | Path, shipped: Mapping[str, Path], kind: str) -> 
             what = f"is a directory; expected a file; {known}"
             if any((path / name).is_file() for name in ("plan.json", "roadmap.json")):
                 what = f"is the folder of a plan or roadmap: {AS_A_PLAN}"
+        elif path.exists():
+            what = f"is not a regular file; {known}"
     raise InputError.single(printable(wanted), what)
 
 

@@ -29,7 +29,12 @@ from planner.infrastructure.source import (
 )
 from planner.infrastructure.tables import guarded
 from planner.json_text import json_text
-from planner.plan.consistency import contradictions, refuse_changed, refuse_contradictions
+from planner.plan.consistency import (
+    ContradictionError,
+    contradictions,
+    refuse_changed,
+    refuse_contradictions,
+)
 from planner.plan.records import CoolingLine, EmergencyLine, GpuLine, Plan, Record
 
 
@@ -179,12 +184,16 @@ def check_fit(plan: Plan, loaded: LoadedModel, shown: str) -> None:
 
     Raises
     ------
+    ContradictionError
+        With everything that does not fit, where it is the model that the plan was made for.
     InputError
-        With everything that does not fit.
+        With everything that does not fit another.
     """
-    refuse(
-        Problem(shown, 0, 0, where, printable(message)) for where, message in misfits(plan, loaded)
-    )
+    found = misfits(plan, loaded)
+    problems = [Problem(shown, 0, 0, where, printable(message)) for where, message in found]
+    if problems and plan.model.sha256 == loaded.sha256:
+        raise ContradictionError(problems)
+    refuse(problems)
 
 
 def is_for(plan: Plan, loaded: LoadedModel) -> bool:

@@ -45,6 +45,10 @@ def roadmap_contradictions(roadmap: Roadmap) -> Iterator[str]:
 
 def _of_node(node: NodeRecord, roadmap: Roadmap) -> Iterator[str]:
     plan = roadmap.plans[node.name]
+    made, own = plan.model.overrides, roadmap.model.overrides
+    names = plan.model.name, plan.of_roadmap, made[: len(own)]
+    if names != (roadmap.model.name, node.name, own):
+        yield "its plan is of another model or period"
     failing = {line.name for line in plan.scenarios if line.fails}
     survived = sum(line.survives for line in plan.scenarios)
     if (node.survived, node.judged) != (survived, survived + len(failing)):

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from planner.errors import InputError
+from planner.files import strange_files
 from planner.infrastructure.changes import setting
 from planner.infrastructure.loading import load_model
 from planner.plan.consistency import without_recourse
+from planner.plan.files import stated_plan
 from planner.plan.records import FIRM_ONLY, LATE
 from planner.plan.reopening import Reopened, reopen
 from planner.proof import Check, prove, unchanged
 from planner.roadmap.bridge import last_bridging_period
 from planner.roadmap.consistency import roadmap_contradictions
 from planner.roadmap.files import FILE, is_roadmap, stated_roadmap
+from planner.roadmap.records import Roadmap
 from planner.roadmap.tree import power_at, tree
 
 #: Name of the check of reasons.
@@ -35,10 +39,11 @@ def prove_any(
     if not is_roadmap(path):
         reasons = _reasons(reopen(path, model, lenient=True))
         return (*prove(path, model, progress), *reasons)
-    roadmap = stated_roadmap(path)
+    roadmap, file = stated_roadmap(path), path / FILE if path.is_dir() else path
     found = [
         Check("figures add up", tuple(roadmap_contradictions(roadmap))),
-        unchanged(path / FILE if path.is_dir() else path),
+        unchanged(file),
+        Check("folders of periods hold its plans", tuple(_strange_plans(roadmap, file.parent))),
     ]
     for name, plan in roadmap.plans.items():
         progress(f"checking the plan of {name}")
@@ -67,3 +72,17 @@ def _reasons(opened: Reopened) -> Iterator[Check]:
         if (text == FIRM_ONLY and not flexible) or (text.startswith(LATE) and not late):
             found.append(f"breaks: {text}, which the horizon of the model does not bear out")
     yield Check(REASONS, tuple(found), "by lead times and power of the horizon")
+
+
+def _strange_plans(roadmap: Roadmap, folder: Path) -> Iterator[str]:
+    """Folders of nodes whose plan is not the one that the roadmap states, or was changed since."""
+    for name, plan in roadmap.plans.items():
+        file = folder / name / "plan.json"
+        if not file.exists():
+            continue  # a roadmap is whole without them
+        try:
+            if stated_plan(file) != plan:
+                yield f"{file} is not the plan of {name}"
+        except InputError as error:
+            yield str(error.problems[0])
+        yield from strange_files(file).values()

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import run_plan
 
 from planner.commands import main
+from planner.roadmap import proof
+
+Data = dict[str, Any]
 
 MODEL = """
 extends: tiny
@@ -76,3 +82,48 @@ def test_what_is_wrong_is_said(
     assert text in said.err
     if code == 3:
         assert "more budget" in said.out
+
+
+def of_another_model(roadmap: Data, other: Data) -> None:
+    roadmap["plans"]["p2"] = other
+
+
+def of_another_period(roadmap: Data, _: Data) -> None:
+    roadmap["plans"]["p2"] = roadmap["plans"]["p1"]
+
+
+@pytest.mark.parametrize("change", [of_another_model, of_another_period])
+def test_a_plan_of_something_else_is_not_taken_for_that_of_a_period(
+    folder: Path,
+    tiny_plan: Path,
+    tmp_path: Path,
+    change: Callable[[Data, Data], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In the roadmap itself, without its list of hashes."""
+    data, other = (
+        json.loads(file.read_bytes())
+        for file in (folder / "out/roadmap.json", tiny_plan / "plan.json")
+    )
+    change(data, other)
+    (tmp_path / "roadmap.json").write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(SystemExit, match="2"):
+        main(["check-plan", str(tmp_path), "--fail-on", "survives < 1", "-q"])
+    assert "p2: its plan is of another model or period" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_folder_of_a_period_that_holds_another_plan_is_named(
+    folder: Path, tiny_plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, "prove", lambda *_: ())
+    monkeypatch.setattr(proof, "_reasons", lambda _: ())
+    shutil.copy(folder / "model.yaml", tmp_path)
+    years = shutil.copytree(folder / "out", tmp_path / "out")
+    assert not any(check.differs for check in proof.prove_any(years))
+    (years / "p1" / "cost.csv").unlink()
+    shutil.copytree(tiny_plan, years / "p2", dirs_exist_ok=True)
+    told = [text for check in proof.prove_any(years) for text in check.differs]
+    assert [text.removeprefix(f"{years}/") for text in told] == [
+        "p1/cost.csv is missing",
+        "p2/plan.json is not the plan of p2",
+    ]

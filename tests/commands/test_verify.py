@@ -55,6 +55,14 @@ def negative_capital(data: Data) -> None:
     line["capital_usd"] *= -1
 
 
+def region_renamed(data: Data) -> None:
+    line_of(data, "gpus", cluster="east-gpus")["region"] = "west"
+
+
+def cluster_renamed(data: Data) -> None:
+    line_of(data, "gpus", cluster="east-gpus")["cluster"] = "east-gpu"
+
+
 def scenario_dropped(data: Data) -> None:
     data["scenarios"] = [line for line in data["scenarios"] if line["name"] != "surge"]
 
@@ -158,6 +166,17 @@ def test_an_edited_plan_is_refused(plan, tiny_plan, tmp_path, edit):
     assert ran.code == 2
     assert "plan.json: " in ran.err
     assert not ran.out
+
+
+@pytest.mark.parametrize("edit", [region_renamed, cluster_renamed])
+def test_names_that_the_model_does_not_have_are_refused(plan, tiny_plan, tmp_path, edit):
+    """Its model is found and unchanged, so the plan does not stand for itself."""
+    folder = edited(tiny_plan, tmp_path / "out", edit)
+    (folder / "SHA256SUMS").unlink()
+    ran = plan("check-plan", folder, "--fail-on", "capital > 900M", "-q")
+    assert (ran.code, ran.out) == (2, "")
+    assert "gpus.1." in ran.err
+    assert plan("verify", folder, "-q").code == 4
 
 
 @pytest.mark.parametrize("edit", [half_the_objective, one_chiller_less])

@@ -26,6 +26,7 @@ from planner.optimization.formulation.relevance import power_as_usual
 from planner.optimization.formulation.stages import Stage, unanswered
 from planner.optimization.solution.audit_purchases import (
     RELATIVE,
+    ROUNDED,
     check_money,
     check_purchases,
     exceeds,
@@ -146,7 +147,7 @@ def _add_up(cases: Cases, amounts: Mapping[str, Any], total: dict[str, float]) -
 
 
 def _check_numbers(cases: Cases) -> Iterator[str]:
-    """Rows and bounds hold to a tolerance relative to their largest term or to their scale."""
+    """Rows and bounds hold to `RELATIVE` of their largest term, or of their size to solvers."""
     programme = cases.programme
     problem, values = programme.problem, cases.solution.values
     numbers = numbers_of(problem)
@@ -162,8 +163,9 @@ def _check_numbers(cases: Cases) -> Iterator[str]:
 def _check_rows(cases: Cases, numbers: Coefficients, found: Floats, rows: Whole) -> Iterator[str]:
     """Rows at values of columns, shape (columns, cases).
 
-    A row holds if it does whichever way its floating-point sum was rounded: the error of a sum of
-    n products is at most (n + 1)·u·Σ|terms| (Higham, *Accuracy and Stability*, 3.1).
+    A row holds if it does whichever way its floating-point sum was rounded: with n products, each
+    is rounded n + 1 times at most until the side is taken off (Higham, *Accuracy and Stability*,
+    3.1), and twice more in Σ|terms|. What rounds the comparison itself is within `ROUNDED`.
     """
     right = np.repeat(numbers.side[:, None], found.shape[1], axis=1)
     for position, side in cases.sides.items():
@@ -174,13 +176,13 @@ def _check_rows(cases: Cases, numbers: Coefficients, found: Floats, rows: Whole)
     rounded = UNIT_ROUNDOFF * np.abs(right)
     if len(present):
         total[present] = np.add.reduceat(terms, starts)
-        count = np.bincount(numbers.row, minlength=len(right))[present, None] + 2.0
+        count = np.bincount(numbers.row, minlength=len(right))[present, None] + 3.0
         rounded[present] += UNIT_ROUNDOFF * count * np.add.reduceat(np.abs(terms), starts)
         largest = np.maximum.reduceat(np.abs(terms), starts)
         scale[present] = np.maximum(scale[present], largest)
     off, sense = total - right, numbers.sense[:, None]
     excess = np.where(sense == EQUAL, np.abs(off), np.where(sense == AT_MOST, off, -off))
-    kept = excess + rounded <= RELATIVE * scale
+    kept = excess + rounded <= (RELATIVE - ROUNDED) * scale
     for position in np.flatnonzero(~kept.all(axis=1)).tolist():
         name = cases.programme.problem.constraints[position].name
         yield f"row {name} is off by {excess[position].max():g}"
@@ -191,7 +193,7 @@ def _check_bounds(
 ) -> Iterator[str]:
     """Variables are within their bounds, purchases whole."""
     variables, own = cases.programme.problem.variables, len(found)
-    room = RELATIVE * np.maximum(np.exp2(columns)[:, None], np.abs(found))
+    room = (RELATIVE - ROUNDED) * np.maximum(np.exp2(columns)[:, None], np.abs(found))
     high = np.repeat(numbers.high[:own, None], found.shape[1], axis=1)
     for position, bound in cases.highs.items():
         high[position] = bound

@@ -20,8 +20,8 @@ from planner.optimization.solution.stage_values import firm_mw
 RELATIVE = 1e-5
 ABSOLUTE = 1e-4
 #: Part of it that floating-point sums may have taken: a sum of n amounts, none of them negative, is
-#: right to (n + 2)·2⁻⁵³ of itself, and there are fewer than a million.
-ROUNDED = 2e-10
+#: right to (n + 2)·2⁻⁵³ of itself, there are fewer than a million, and two sides.
+ROUNDED = 3e-10
 
 
 def exceeds(left: float | Rational, right: float | Rational, size: float = 1.0) -> bool:
