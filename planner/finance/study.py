@@ -166,6 +166,7 @@ def value_builds(
             seed=sampling.seed,
             progress=progress,
         )
+        hours = normal_hours(build.model, build.fleet)
         profile = loss_profile(build.model, occurrences, alpha=sampling.alpha)
         position = Position(
             build.name,
@@ -173,7 +174,7 @@ def value_builds(
             running(base, build),
             Losses(profile.value_usd.value, profile.credits_usd.value, profile.emergency_usd.value),
             sum(build.fleet.gpus.values()),
-            requests_per_year(normal_hours(build.model, build.fleet)),
+            requests_per_year(hours),
             held(base, build),
         )
         first = found[0] if found else None
@@ -185,7 +186,7 @@ def value_builds(
                 occurrences,
                 profile,
                 None if first is None else difference(first.profile, profile),
-                cooling_adequacy(build.model, build.fleet),
+                cooling_adequacy(build.model, build.fleet, hours),
                 appraise(
                     position if first is None else first.position, position, assumptions, other_usd
                 ),
