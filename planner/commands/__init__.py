@@ -101,6 +101,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     invoke_without_command=True,
+    context_settings={"show_default": True},
     subcommand_metavar="[COMMAND] [ARGS]...",
     epilog=HELP["plan"].epilog,
 )

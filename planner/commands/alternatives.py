@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 @click.command("alternatives")
 @model_argument
-@click.option("--within", type=NumberList(), default="1,5", show_default=True, metavar="N,N,...")
-@click.option("--most", default=3, show_default=True, type=click.IntRange(1, 100), metavar="N")
+@click.option("--within", type=NumberList(), default="1,5", metavar="N,N,...")
+@click.option("--most", default=3, type=click.IntRange(1, 100), metavar="N")
 @file_option("FILE")
 @solver_options()
 @output_options

@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
     default=".",
+    show_default=False,
     metavar="DIR",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=0)
 @click.option("--no-browser", is_flag=True)
 @selection_options
 @output_options

@@ -118,7 +118,7 @@ def _sampling(samples: int, seed: int, alpha: float) -> Sampling:
     _sampling,
     samples_option(10),
     seed_option,
-    click.option("--alpha", type=SHARE, default=0.95, show_default=True),
+    click.option("--alpha", type=SHARE, default=0.95),
 )
 @solver_options()
 @output_options

@@ -56,7 +56,6 @@ class AxisOptions:
         "--by",
         type=click.Choice(["standard", "failures", "classes", "recovery"]),
         default="standard",
-        show_default=True,
     ),
     click.option("--points", type=click.IntRange(2, 100)),
     click.option("--at", "values", type=NumberList(), metavar="N,N,..."),

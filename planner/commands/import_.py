@@ -33,13 +33,13 @@ MODULES = {"xlsx": "tables", "csv": "tables"}
 @click.command("import")
 @click.argument("source", type=click.Choice(SOURCES))
 @click.argument("path", required=False, type=click.Path(path_type=Path))
-@click.option("--url", default="")
+@click.option("--url", default="", show_default=False)
 @file_option("MODEL", dir_okay=False)
 @click.option("--into", metavar="MODEL", shell_complete=complete_models)
 @click.option("--take", multiple=True, metavar="PATTERN")
 @click.option("--planned", is_flag=True)
 @click.option("--name", "names", multiple=True, metavar="OURS=THEIRS")
-@click.option("--days", type=click.IntRange(1, 35), default=7, show_default=True)
+@click.option("--days", type=click.IntRange(1, 35), default=7)
 @output_options
 def command(
     source: str,

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 @start_options
 @file_option("DIR", "folder", file_okay=False)
 @solver_options(rule_of_thumb="rule-of-thumb: the plan of a spreadsheet, to compare with")
-@click.option("--rounds", default=12, show_default=True, type=click.IntRange(1, 100))
+@click.option("--rounds", default=12, type=click.IntRange(1, 100))
 @checkpoint_options
 @output_options
 @workers_options

@@ -192,7 +192,7 @@ def _settings(
     return settings
 
 
-gap_option = click.option("--gap", default=1e-4, show_default=True, type=SHARE)
+gap_option = click.option("--gap", default=1e-4, type=SHARE)
 
 
 def solver_options(**others: str) -> Decorator:
@@ -206,7 +206,7 @@ def solver_options(**others: str) -> Decorator:
     return bundle(
         "settings",
         _settings,
-        click.option("--solver", default="highs", show_default=True),
+        click.option("--solver", default="highs"),
         gap_option,
         click.option("--time-limit", type=FiniteRange(0, min_open=True), metavar="SECONDS"),
         click.option("--threads", type=click.IntRange(1)),
@@ -214,7 +214,6 @@ def solver_options(**others: str) -> Decorator:
             "--method",
             type=click.Choice([*METHODS, *(name.replace("_", "-") for name in others)]),
             default="auto",
-            show_default=True,
             help="; ".join([METHOD_HELP, *others.values()]) + ".",
         ),
     )
@@ -228,11 +227,7 @@ def chosen_method() -> str:
 def solves_option(default: int, least: int) -> Decorator:
     """--solves, with its default and the least of them."""
     return click.option(
-        "--solves",
-        default=default,
-        show_default=True,
-        type=click.IntRange(least, 100_000),
-        metavar="N",
+        "--solves", default=default, type=click.IntRange(least, 100_000), metavar="N"
     )
 
 
@@ -267,17 +262,11 @@ def samples_option(least: int) -> Decorator:
     from planner.reliability import SAMPLES
 
     return click.option(
-        "--samples",
-        type=click.IntRange(least, 10_000_000),
-        default=SAMPLES,
-        show_default=True,
-        metavar="N",
+        "--samples", type=click.IntRange(least, 10_000_000), default=SAMPLES, metavar="N"
     )
 
 
-seed_option = click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True
-)
+seed_option = click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0)
 
 
 def _policy_settings(

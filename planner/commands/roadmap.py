@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 @model_argument
 @file_option("DIR", "folder", file_okay=False)
 @solver_options()
-@click.option("--rounds", default=12, show_default=True, type=click.IntRange(1, 100))
+@click.option("--rounds", default=12, type=click.IntRange(1, 100))
 @click.option("--from", "earlier", type=click.Path(path_type=Path), metavar="ROADMAP")
 @click.option("--now", "decided", type=click.IntRange(1), metavar="N")
-@click.option("--delays", default=10, show_default=True, type=click.IntRange(0, 1000), metavar="N")
+@click.option("--delays", default=10, type=click.IntRange(0, 1000), metavar="N")
 @output_options
 @selection_options
 @policy_options

@@ -44,7 +44,9 @@ selection_options = bundle(
     click.option("--only", multiple=True, metavar="PATTERN"),
     click.option("--except", "excluded", multiple=True, metavar="PATTERN"),
     click.option("--severity", "severities", multiple=True, type=click.Choice(CLASSES)),
-    click.option("--least-per-year", type=FiniteRange(0), default=0.0, metavar="N"),
+    click.option(
+        "--least-per-year", type=FiniteRange(0), default=0.0, show_default=False, metavar="N"
+    ),
     click.option("--hours", type=click.Choice(("worst", "peak", "all"))),
 )
 

@@ -65,18 +65,8 @@ class CertificateOptions:
 search_options = bundle(
     "search",
     SearchOptions,
-    click.option(
-        "-k",
-        "--at-once",
-        "size",
-        type=click.IntRange(1, 6),
-        default=2,
-        show_default=True,
-        metavar="N",
-    ),
-    click.option(
-        "--hours", type=click.Choice(("peak", "worst", "all")), default="peak", show_default=True
-    ),
+    click.option("-k", "--at-once", "size", type=click.IntRange(1, 6), default=2, metavar="N"),
+    click.option("--hours", type=click.Choice(("peak", "worst", "all")), default="peak"),
     click.option("--services", is_flag=True),
     click.option("--only", multiple=True, metavar="PATTERN"),
     click.option("--except", "excluded", multiple=True, metavar="PATTERN"),
@@ -87,7 +77,9 @@ certificate_options = bundle(
     CertificateOptions,
     click.option("--certificate", type=click.Path(path_type=Path), metavar="FILE"),
     click.option("--check", type=click.Path(path_type=Path), metavar="FILE"),
-    click.option("--share", type=FiniteRange(0, 1), default=1.0, metavar="SHARE"),
+    click.option(
+        "--share", type=FiniteRange(0, 1), default=1.0, show_default=False, metavar="SHARE"
+    ),
 )
 
 
