@@ -25,8 +25,9 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import NodeLoss, Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import load_model
+from planner.optimization.decomposition import evaluation
 from planner.optimization.decomposition.blocks import Floats
-from planner.optimization.decomposition.evaluation import Evaluator
+from planner.optimization.decomposition.evaluation import _IDLE, BESIDE, Evaluator, _Idle
 from planner.optimization.decomposition.fixed import least_cost
 from planner.optimization.decomposition.loop import Loop, decomposes, solve_in_parts
 from planner.optimization.decomposition.master import Master
@@ -220,14 +221,28 @@ class TestLaterRounds:
 
 
 class TestMemory:
+    def test_of_solvers_that_wait_is_bounded(self, tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(evaluation, "MOST_IDLE", 3 * BESIDE)
+        waiting = _Idle()
+        monkeypatch.setattr(evaluation, "_IDLE", waiting)
+        parts = Decomposition(data_of(tiny.model), EXACT)
+        bounded = solve_in_parts(parts, EXACT)[1]
+        assert len(parts.library.structures) > len(waiting._waiting)
+        assert sum(len(idle) for idle in waiting._waiting.values()) in (1, 2)
+        monkeypatch.undo()
+        agree(in_parts(data_of(tiny.model)), bounded)
+
     def test_of_a_programme_in_parts_is_free_once_nothing_refers_to_it(self, tiny) -> None:
         gc.disable()  # it is not left to the collector, which programmes suspend
         try:
             parts = Decomposition(data_of(tiny.model), EXACT)
             audit(*solve_in_parts(parts, EXACT))
-            held = weakref.ref(parts)
-            del parts
+            held, used = weakref.ref(parts), set(parts.library.structures.values())
+            assert used & set(_IDLE._waiting)
+            few = weakref.WeakSet(used)
+            del parts, used
             assert held() is None
+            assert not few  # nor do instances of the solver wait for its blocks
         finally:
             gc.enable()
 

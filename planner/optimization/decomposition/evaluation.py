@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import highspy
 import numpy as np
@@ -38,8 +39,9 @@ MISSED = 1e-7
 STILL = 1e-9
 #: Share of the largest slope of a cut below which a slope is rounding.
 ROUNDING = 1e-12
-#: Entries of the matrices whose instances of HiGHS are kept: one of them takes some hundred bytes.
-MOST_IDLE = 1_000_000
+#: Entries of the matrices whose instances of HiGHS are kept, one of which takes some hundred bytes,
+#: and what an instance takes beside them.
+MOST_IDLE, BESIDE = 1_000_000, 1000
 #: Blocks in a batch: some hundredths of a second.
 BATCH = 50
 #: Purchases for which evaluations of a block are kept, and blocks up to which they are.
@@ -144,13 +146,14 @@ copyreg.pickle(highspy.HighsBasis, _packed)
 class _Idle:
     """Instances of HiGHS that wait for the next block of their structure; the last used are kept.
 
-    Each has the matrix of its structure, and a column for what each row may be missed by.
+    Each has the matrix of its structure, and a column for what each row may be missed by. They go
+    with their structure.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: dict[Structure, list[Any]] = {}
-        self._entries = 0
+        self._waiting: WeakKeyDictionary[Structure, list[Any]] = WeakKeyDictionary()
+        self._entries = 0  # at most: those that went with their structure are counted
 
     @contextmanager
     def lent(self, structure: Structure) -> Iterator[Any]:
@@ -158,15 +161,29 @@ class _Idle:
         with self._lock:
             waiting = self._waiting.get(structure)
             highs = waiting.pop() if waiting else None
-            self._entries -= len(structure.entry) if highs else 0
+            self._entries -= _size(structure) if highs else 0
         highs = highs or _made(structure)
         yield highs
         with self._lock:
             self._waiting[structure] = [*self._waiting.pop(structure, ()), highs]
-            self._entries += len(structure.entry)
-            while self._entries > MOST_IDLE:
-                oldest = next(iter(self._waiting))
-                self._entries -= len(oldest.entry) * len(self._waiting.pop(oldest))
+            self._entries += _size(structure)
+            if self._entries > MOST_IDLE:
+                self._forget()
+
+    def _forget(self) -> None:
+        """Drop instances that have not been used for longest."""
+        sizes = [(one, len(idle) * _size(one)) for one, idle in self._waiting.items()]
+        self._entries = sum(size for _, size in sizes)
+        for one, size in sizes:
+            if self._entries <= MOST_IDLE:
+                break
+            del self._waiting[one]
+            self._entries -= size
+
+
+def _size(structure: Structure) -> int:
+    """Entries that an instance counts as."""
+    return len(structure.entry) + BESIDE
 
 
 #: Those of all programmes in parts together.

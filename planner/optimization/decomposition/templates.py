@@ -509,7 +509,7 @@ class _Keys:
             offers = variant.offers, bool(variant.floors), variant.reacted
             yield numbers, offers, _of_reaction(variant)
         if _keeps_demand(self._data, stage):
-            yield stage.state.tiers_down
+            yield stage.state.tiers_down, stage.offers
             for one in (stage, *(variant for _, variant in stage.variants)):
                 asked = one.demand_rps, one.down_rps, one.floors, one.floors_if_up
                 yield tuple(tuple(amounts.items()) for amounts in asked)
@@ -540,7 +540,7 @@ def _of_state(state: SystemState) -> Hashable:
 
 def _offers(data: ProblemData, stage: Stage) -> tuple[str, ...]:
     """All offers that may have arrived in a stage of its kind."""
-    if stage.variants:
+    if stage.variants or _keeps_demand(data, stage):
         return stage.offers_at_best
     if not stage.reacted and not stage.offers:
         return ()
