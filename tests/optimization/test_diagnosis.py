@@ -345,8 +345,8 @@ tiers: {business: {entry: login}}
 ]  # fmt: skip
 
 
-#: Scenarios that no cause needs: without them programmes are a third as large.
-SPARED = "generators: {heat_wave: null, surge: null}\n"
+#: Scenarios that no cause needs: without them programmes are a fraction as large.
+SPARED = "generators: {heat_wave: null, surge: null, unit: null, units: null}\n"
 #: Causes that are found among all scenarios of `tiny` too.
 AMONG_ALL = {
     "power limit keeps a region from growing",
