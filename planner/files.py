@@ -9,7 +9,7 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from importlib import resources
@@ -158,7 +158,7 @@ def write_folder(
     files = {**(aside or {}), **contents, SUMS: sums.encode()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone_in(folder):
+        with _alone_in(folder, files):
             replace_files({folder / name: content for name, content in files.items()})
     except OSError as error:
         raise OutputError(folder, error) from error
@@ -187,13 +187,18 @@ def strange_files(path: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold a folder while writing into it; a lock on itself, which leaves nothing behind."""
+def _alone_in(folder: Path, names: Iterable[str]) -> Iterator[None]:
+    """Hold a folder while writing files into it; a lock on itself, which leaves nothing behind.
+
+    What writers of these files had beside their places when they were killed is removed.
+    """
     with ExitStack() as stack:
         if sys.platform != "win32":
             handle = os.open(folder, os.O_RDONLY)
             stack.callback(os.close, handle)
             fcntl.flock(handle, fcntl.LOCK_EX)
+            for left in (path for name in names for path in folder.glob(f".{name}.????????")):
+                left.unlink(missing_ok=True)
         yield
 
 

@@ -101,6 +101,17 @@ def test_files_of_a_folder_carry_their_hashes(tmp_path: Path) -> None:
     assert not strange_files(tmp_path / "c")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="who holds a folder is known on POSIX")
+def test_what_a_killed_writer_left_beside_its_files_goes_with_the_next(tmp_path: Path) -> None:
+    """And nothing else: a kill between naming a whole file and putting it there leaves it."""
+    for name in (".a.0123abcd", ".a.keep", ".b.0123abcd", ".a.0123abcd.txt"):
+        (tmp_path / name).touch()
+    write_folder(tmp_path, {"a": b"1"})
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "a", "SHA256SUMS", ".a.keep", ".b.0123abcd", ".a.0123abcd.txt",
+    }  # fmt: skip
+
+
 def test_files_of_a_folder_are_all_of_one_writer(tmp_path: Path) -> None:
     names = [f"{number}.csv" for number in range(8)]
 
