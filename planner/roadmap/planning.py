@@ -293,14 +293,16 @@ class _Planning:
         OutOfTime
             If time ends before.
         """
-        judged = self._judged(name)
-        known = self.not_planned.get(name, ())
+        judged, known = self._judged(name), self.not_planned.get(name, ())
         most = [
             0 if key.kind == "retired" else count
             for key, count in zip(judged.keys, judged.most, strict=True)
         ]
         asked = [one for one in judged.scenarios if one.name not in known]
         try:
+            # Halls that draw more than there is take long to simulate: first what power allows.
+            if (fullest := judged.fullest()) is not None:
+                asked = judged.failing(fullest, asked)
             verdicts = judged.verdicts(tuple(most), asked)
         except OutOfTurns:
             raise OutOfTime from None

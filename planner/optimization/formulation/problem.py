@@ -270,7 +270,7 @@ class ProblemData:
 
     def _sharing(self, **other: object) -> ProblemData:
         """The data with other scenarios or waived rows, and all else that is known."""
-        _ = self.transport_usd, self._plants_of, self.normal, self.normal_at_best, self.size_rps
+        _ = self.transport_usd, self._chains_of, self.normal, self.normal_at_best, self.size_rps
         made = copy(self)
         of_scenarios = ("stages", "stages_by_scenario", "resumed", "by_name", "_after")
         for name in (*of_scenarios, "power_rows", "followed"):
@@ -432,7 +432,11 @@ class ProblemData:
 
     def chain_of(self, cluster: str, role: str | None = None) -> tuple[str, ...]:
         """Plants that cool a cluster, and those that carry on their heat."""
-        return with_chillers(self.model, self.plants_of(cluster, role))
+        return self._chains_of[cluster, role]
+
+    @cached_property
+    def _chains_of(self) -> dict[tuple[str, str | None], tuple[str, ...]]:
+        return {key: with_chillers(self.model, plants) for key, plants in self._plants_of.items()}
 
     @cached_property
     def _plants_of(self) -> dict[tuple[str, str | None], tuple[str, ...]]:
