@@ -3,52 +3,32 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
+from planner.files import package_table
 from planner.infrastructure.entities import Model
 from planner.scenarios.services import limited_services
 from planner.scenarios.standard import asks_by_zone
+from planner.simulation.arrays import KINDS
 from planner.simulation.system_states import Bools, Floats, Ints
 from planner.simulation.world import World
 
-#: Records by their axis after minutes and scenarios.
-AXES: dict[str, tuple[str, ...]] = {
-    "K": ("demand_rps", "attempts_rps", "served_rps"),
-    "ZK": ("zone_served_rps",),
-    "C": (
-        "temperature_c",
-        "clock",
-        "off",
-        "heat_mw",
-        "cooling_mw",
-        "envelope_mw",
-        "stopped_gpus",
-        "powered_gpus",
-        "supplied_gpus",
-        "phase",
-    ),
-    "N": ("load_rps", "capacity_rps", "known_capacity_rps", "wanted_rps"),
-    "P": ("cooling_capacity_mw", "cold_mj"),
-    "X": ("service_use", "pool_use"),
-    "": (
-        "waiting",
-        "stale",
-        "retrying",
-        "shed",
-        "rejected",
-        "dropped",
-        "timed_out",
-        "wasted",
-        "purged",
-        "gave_up",
-        "emergency_usd",
-    ),
+#: Records with their axis after minutes and scenarios, their meaning, and whether a verdict without
+#: its story looks at them.
+RECORDS = package_table("planner.simulation", "records.csv")
+#: Records by that axis.
+AXES: Mapping[str, list[str]] = {
+    axis: [row["record"] for row in rows]
+    for axis, rows in groupby(RECORDS, key=lambda row: row["axis"])
 }
 #: Records that are no numbers with a fraction, kept by themselves.
-APART: dict[str, type] = {"off": np.bool_, "phase": np.int64}
+APART = {row["record"]: KINDS[row["kind"]] for row in RECORDS if row["kind"] != "float"}
+JUDGED = frozenset(row["record"] for row in RECORDS if row["judged"] == "yes")
 #: Records that the cascade writes beside each other (`History.rows`).
 TOGETHER = tuple(name for names in AXES.values() for name in names if name not in APART)
 #: Column from which each of these stands, −1 where it is not kept.
@@ -57,43 +37,10 @@ Places = namedtuple("Places", TOGETHER)  # type: ignore[misc]
 
 @dataclass
 class History:
-    """Records of every minute; first axis minutes, second scenarios.
+    """Records of every minute (`RECORDS`); first axis minutes, second scenarios.
 
     Attributes
     ----------
-    demand_rps, attempts_rps, served_rps
-        New requests, requests with retries, and requests that succeed, by tier, shape (T, S, K).
-    zone_served_rps
-        The last by zone and tier, one after the other, shape (T, S, Z·K); where the standard speaks
-        of zones.
-    temperature_c, clock, off, heat_mw, cooling_mw, envelope_mw, powered_gpus, supplied_gpus
-        By cluster, shape (T, S, C). Supplied are the GPUs that there is power for; the envelope
-        loses heat to the air outside.
-    stopped_gpus
-        GPUs that have shut down and are not brought back yet, at the end of the minute; of a
-        cluster that is off only where people bring them back one after the other.
-    load_rps, capacity_rps, known_capacity_rps, wanted_rps
-        By target, shape (T, S, N). Load balancers act on the known capacity. Wanted is the offered
-        load: what is served, and requests that found no room anywhere and could have come here.
-    cooling_capacity_mw
-        By plant, standby units included once started, shape (T, S, P).
-    service_use, pool_use
-        Requests over capacity and connections wanted over those there are, shape (T, S, X).
-    waiting, stale, retrying
-        Requests in the queue, those of them in vain, and clients backing off, shape (T, S).
-    shed, rejected, dropped, timed_out
-        Requests turned away by operators or for want of a service or room, by services and pools,
-        by a full queue, and those that timed out in it, shape (T, S).
-    wasted, purged
-        Requests served in vain, and those in vain taken out of the queue unserved, shape (T, S).
-    gave_up
-        Requests whose clients gave up for good, shape (T, S).
-    cold_mj
-        Cold in chilled-water tanks, shape (T, S, P).
-    emergency_usd
-        Spend, shape (T, S).
-    phase
-        Phase of restoration, the number of phases in normal operation, shape (T, S, C).
     order_minute, standby_since
         Final values of the state, shapes (S,) and (S, U).
     rows

@@ -32,7 +32,7 @@ from planner.simulation.alerts import Alert, alerts
 from planner.simulation.build import Layout
 from planner.simulation.cascade import run
 from planner.simulation.causes import Cause, explain, shut_down_in_part
-from planner.simulation.history import History, by_part, bytes_per_scenario
+from planner.simulation.history import JUDGED, History, by_part, bytes_per_scenario
 from planner.simulation.served import (
     least_by_zone,
     least_served,
@@ -48,29 +48,6 @@ from planner.workers import workers
 
 #: Memory for the records of the scenarios simulated at once; with more, caches are of less use.
 BATCH_BYTES = 50e6
-#: Records that a verdict without its story looks at.
-JUDGED = frozenset(
-    {
-        "demand_rps",
-        "attempts_rps",
-        "served_rps",
-        "zone_served_rps",
-        "temperature_c",
-        "clock",
-        "off",
-        "powered_gpus",
-        "stopped_gpus",
-        "load_rps",
-        "capacity_rps",
-        "known_capacity_rps",
-        "waiting",
-        "stale",
-        "retrying",
-        "rejected",
-        "gave_up",
-        "emergency_usd",
-    }
-)
 
 BreachKind = Literal["served", "shutdown", "budget", "capacity"]
 #: Kind and subject.
