@@ -124,14 +124,17 @@ def _tell_numba() -> None:
 def _cache_folder(function: Callable[..., Any]) -> Path | None:
     """Folder of compiled code, named after all source that it may depend on; None for none.
 
-    Numba looks at the file of the compiled function alone, not at those of the laws it calls.
+    Numba looks at the file of the compiled function alone, not at those of the laws it calls or of
+    tables that name what it reads and writes.
     """
     from numba import config
     from numba.misc.appdirs import AppDirs
 
     set_by_user = vars(config)["CACHE_DIR"]
     source = Path(inspect.getfile(function)).resolve()
-    parts = sorted({*Path(__file__).parent.glob("*.py"), *source.parent.glob("*.py")})
+    folders = {Path(__file__).parent, source.parent}
+    files = sorted(path for folder in folders for path in folder.iterdir())
+    parts = [path for path in files if path.suffix in {".py", ".csv"}]
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part.read_bytes())

@@ -81,6 +81,20 @@ def test_compiled_code_that_nobody_has_used_for_long_goes(
     assert (unused.exists(), used.exists(), other.exists()) == (False, True, True)
 
 
+@pytest.mark.parametrize("name", ["laws.py", "state.csv"])
+def test_compiled_code_is_of_the_source_and_tables_beside_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "kept"))
+    monkeypatch.setattr(compiling.inspect, "getfile", lambda _: tmp_path / "cascade.py")
+    (tmp_path / name).write_text("first")
+    before = compiling._cache_folder(waits)
+    assert compiling._cache_folder(waits) == before
+
+    (tmp_path / name).write_text("second")
+    assert compiling._cache_folder(waits) != before
+
+
 def test_threads_compile_once_and_leave_the_settings_of_numba(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
