@@ -11,11 +11,12 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path, PurePath
 
-from planner.errors import InputError, OutputError
+from planner.errors import InputError, OutputError, printable
 
 if sys.platform != "win32":
     import fcntl
@@ -25,6 +26,8 @@ MOST_BYTES = 50_000_000
 #: List of hashes of the files of a folder, as `sha256sum --check` takes it.
 SUMS = "SHA256SUMS"
 FILES_OF_PROCESS = Path("/proc/self/fd")
+#: Variable of the environment with the time at which files are made, in seconds since 1970.
+EPOCH = "SOURCE_DATE_EPOCH"
 READ_ONLY = "is a read-only file"
 
 
@@ -253,3 +256,20 @@ def _write_beside(path: Path, beside: Path, content: bytes) -> None:
 def _is_read_only(path: Path) -> bool:
     """Whether a file is there that nobody may write; the superuser could, and should not."""
     return path.is_file() and not path.stat().st_mode & 0o222
+
+
+def now() -> str:
+    """Time of creation; SOURCE_DATE_EPOCH pins it for reproducible files.
+
+    Raises
+    ------
+    InputError
+        If that is not a time in seconds since 1970.
+    """
+    epoch = os.environ.get(EPOCH, "")
+    try:
+        moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        message = f"expected seconds since 1970, not `{printable(epoch)}`"
+        raise InputError.single(EPOCH, message) from error
+    return moment.isoformat(timespec="seconds")

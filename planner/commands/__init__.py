@@ -16,6 +16,7 @@ import click
 import planner
 from planner.commands.interruption import all_interrupts
 from planner.errors import EXIT_ERROR, EXIT_INPUT, InputError, PlannerError, shown
+from planner.files import EPOCH, now
 from planner.reporting.characters import fit_streams
 
 if TYPE_CHECKING:
@@ -134,6 +135,9 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(arguments: list[str] | None) -> None:
     fit_streams()
     try:
+        now()
+        if not os.environ.get(EPOCH):  # an empty one stops libraries that read it too
+            os.environ.pop(EPOCH, None)
         with all_interrupts():
             code = cli.main(args=arguments, prog_name="plan", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

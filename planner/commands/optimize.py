@@ -70,7 +70,6 @@ def command(
     until nothing fails.
     """
     from planner.files import check_folder
-    from planner.plan.assembly import now
     from planner.plan.reopening import recorded
     from planner.reporting import infeasible
 
@@ -80,7 +79,6 @@ def command(
     loaded, fleet = start.load(policies, output)
     if folder is not None:
         check_folder(folder)
-    now()
     click.get_current_context().with_resource(checkpoint.opened(loaded, fleet, output))
     selection = choose(loaded, wanted, output, None if by_rule else settings)
     if by_rule:

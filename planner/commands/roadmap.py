@@ -64,7 +64,6 @@ def command(
     equipment comes into service its lead time after the order. Prints the calendar of orders.
     """
     from planner.files import check_folder
-    from planner.plan.assembly import now
     from planner.reporting import roadmap as shown
     from planner.roadmap.making import check_horizon
 
@@ -73,7 +72,6 @@ def command(
     before = _earlier(earlier, loaded, decided)
     if folder is not None:
         check_folder(folder)
-    now()
     result, roadmap = _searched(loaded, settings, wanted, rounds, before, decided, delays, output)
     if roadmap is None:
         from planner.roadmap.infeasible import why_none

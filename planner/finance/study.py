@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from planner.errors import Problem
+from planner.files import now
 from planner.finance.appraisal import BuildAppraisal, appraise
 from planner.finance.assumptions import Assumptions
 from planner.finance.builds import Build, held, purchases, running, unpriced
@@ -18,7 +19,7 @@ from planner.finance.sensitivity import BreakEven, Swing, break_evens, inputs_fo
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.laws.returns import incidents_to_justify
-from planner.plan.assembly import now, versions
+from planner.plan.assembly import versions
 from planner.reliability import SAMPLES
 from planner.reliability.cooling_adequacy import CoolingAdequacy, cooling_adequacy
 from planner.reliability.estimates import Estimate

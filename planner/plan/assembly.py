@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from heapq import nlargest
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import planner
-from planner.errors import InputError, printable
+from planner.files import now
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet, heat_of, plant_units, unit_mw
@@ -253,23 +251,6 @@ def waived_records(data: ProblemData) -> tuple[WaivedRecord, ...]:
 def to_cents(usd: float) -> float:
     """Round an amount as plans state it."""
     return round(usd, 2)
-
-
-def now() -> str:
-    """Time of creation; SOURCE_DATE_EPOCH pins it for reproducible files.
-
-    Raises
-    ------
-    InputError
-        If that is not a time in seconds since 1970.
-    """
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    try:
-        moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        message = f"expected seconds since 1970, not `{printable(epoch)}`"
-        raise InputError.single("SOURCE_DATE_EPOCH", message) from error
-    return moment.isoformat(timespec="seconds")
 
 
 def versions() -> dict[str, str]:

@@ -10,10 +10,9 @@ from types import MappingProxyType
 from typing import Any, Literal, cast
 
 from planner.amounts import MILLION, number
-from planner.files import package_table
+from planner.files import now, package_table
 from planner.infrastructure.horizon import month_text
 from planner.infrastructure.prices import PARTS
-from planner.plan.assembly import now
 from planner.plan.records import Plan, ScenarioLine
 from planner.scenarios.components import SEVERITY_ORDER
 from planner.scenarios.standard import subject_of

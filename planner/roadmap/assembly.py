@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from planner.amounts import listed
+from planner.files import now
 from planner.infrastructure.changes import setting
 from planner.infrastructure.entities import Model
 from planner.infrastructure.horizon import month_text
@@ -13,7 +14,7 @@ from planner.laws.money import HOURS_PER_YEAR
 from planner.laws.traffic import serving_rps
 from planner.optimization.infeasibility.wording import amount_text
 from planner.optimization.solution.settings import SolverSettings
-from planner.plan.assembly import now, to_cents, versions
+from planner.plan.assembly import to_cents, versions
 from planner.plan.records import (
     FIRM_ONLY,
     LATE,

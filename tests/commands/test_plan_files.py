@@ -181,9 +181,16 @@ class TestWriting:
         self, plan, tmp_path, monkeypatch, epoch
     ):
         monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
-        ran = plan("optimize", "tiny", "-o", tmp_path / "out")
-        assert ran.code == 2
-        assert "SOURCE_DATE_EPOCH: expected seconds since 1970" in ran.err
+        for words in (("optimize", "tiny", "-o", tmp_path / "out"), ("check", "tiny")):
+            ran = plan(*words)
+            assert (ran.code, ran.out) == (2, "")
+            assert "SOURCE_DATE_EPOCH: expected seconds since 1970" in ran.err
+
+    def test_an_empty_time_of_creation_is_none(self, plan, monkeypatch):
+        """Libraries are not shown it: some read it while they are imported, as a number."""
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", "")
+        assert plan("check", "tiny").code == 0
+        assert "SOURCE_DATE_EPOCH" not in os.environ
 
     def test_a_plan_that_cannot_be_written_is_shown(self, plan, tmp_path, monkeypatch):
         def full(*_: object) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 
 from planner.amounts import counted, money, number, percent
 from planner.errors import InputError
+from planner.files import now
 from planner.infrastructure.loading import CatalogueUse, LoadedModel
-from planner.plan.assembly import now, versions
+from planner.plan.assembly import versions
 from planner.plan.records import Plan
 from planner.reporting.explanation import learned_text
 from planner.reporting.html import binding, facts, places, scenarios, sources

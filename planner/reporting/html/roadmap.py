@@ -12,9 +12,9 @@ from statistics import fmean
 from typing import Any
 
 from planner.amounts import counted, listed, millions, money, percent, rate
+from planner.files import now
 from planner.finance.roadmaps import RoadmapFinance
 from planner.infrastructure.horizon import month_number
-from planner.plan.assembly import now
 from planner.reporting.html.templates import asset, template
 from planner.reporting.roadmap import (
     bridges,
