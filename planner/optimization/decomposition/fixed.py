@@ -92,7 +92,12 @@ def _solved(
     apart = decomposes(parts.data, settings)
     programme = parts.base if apart else build(parts.data)
     with bounded(programme, settled(counts)):
-        solution = Loop(parts, settings).run() if apart else solve(programme, settings)
+        if not apart:
+            solution = solve(programme, settings)
+        else:
+            parts.lay_out(Deadline(settings))
+            loop = Loop(parts, settings)
+            solution = loop.settled() if parts.settled else loop.run()
     return replace(programme, data=parts.data), solution
 
 

@@ -83,10 +83,11 @@ class Loop:
         self.fractional: dict[Variable, float] = {}
         self.once_usd: Mapping[str, float] = {}
 
-    def _prepare(self) -> None:
+    def _prepare(self, learned: Learned | None = None) -> None:
         parts = self.parts
         parts.lay_out(self.deadline)
-        self.master = Master(parts.base, parts.data, parts.failures, *parts.bounds(), parts.learned)
+        learned = learned or parts.learned
+        self.master = Master(parts.base, parts.data, parts.failures, *parts.bounds(), learned)
         self.weights, self.blocks = self.master.weights(), self.master.blocks
         step = max(1, len(self.blocks) // FEW_BLOCKS)
         chosen = (piece.block for one in parts.failures[::step] for piece in one.pieces)
@@ -112,9 +113,31 @@ class Loop:
                 raise SolverError(UNFINISHED if isinstance(error, OutOfTime) else error) from None
             solution = self._ended("feasible")
         self.parts.bound = self.lower
+        return self._sized(solution)
+
+    def _sized(self, solution: Solution) -> Solution:
         rows, columns = self.parts.size
         seconds = time.perf_counter() - self.started
         return replace(solution, seconds=seconds, rows=rows, columns=columns)
+
+    def settled(self) -> Solution:
+        """Solve with all that recourse depends on fixed: each block once, without cuts.
+
+        Raises
+        ------
+        SolverError
+            If time ends before, or the solver fails.
+        """
+        self._prepare(Learned())
+        solution = solve(self.master.programme(), self.deadline.settings())
+        if solution.status == "infeasible":
+            return solution
+        upper, found = self._evaluated(self.blocks)
+        if math.isinf(upper):
+            return self._refused(self.parts.base, ())
+        self.lower = upper - (solution.objective - solution.bound)
+        self._improve(solution, upper, found)
+        return self._sized(self._ended(solution.status))
 
     def _relaxed(self) -> Solution | None:
         """Solve the relaxation; a solution only if it is infeasible.

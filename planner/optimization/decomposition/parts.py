@@ -14,7 +14,7 @@ from planner.optimization.decomposition.changes import stricter, unchanged
 from planner.optimization.decomposition.evaluation import Evaluator
 from planner.optimization.decomposition.master import Failure, Learned
 from planner.optimization.decomposition.templates import NOTHING, Place, Templates, distinct
-from planner.optimization.formulation.algebra import Problem
+from planner.optimization.formulation.algebra import Problem, Variable
 from planner.optimization.formulation.build import build, without_collection
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme, Row
@@ -160,11 +160,20 @@ class Decomposition:
     @property
     def apart(self) -> bool:
         """Whether scenarios have nothing in common once purchases are whole and fixed."""
-        policy, shared = self.data.model.policies.risk, self.base.problem.variables
-        blocks = (piece.block for failure in self.failures for piece in failure.pieces)
-        linked = {number for block in blocks for number in block.form.link_column.tolist()}
+        policy = self.data.model.policies.risk
         expected = policy.kind == "expected" or not policy.beta
-        return expected and all(shared[number].integer for number in linked)
+        return expected and all(variable.integer for variable in self._linked())
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that recourse depends on is fixed: then each block has one cost."""
+        return all(variable.low == variable.high for variable in self._linked())
+
+    def _linked(self) -> list[Variable]:
+        """Variables of the base that blocks depend on."""
+        forms = {piece.block.form for failure in self.failures for piece in failure.pieces}
+        numbers = {number for form in forms for number in form.link_column.tolist()}
+        return [self.base.problem.variables[number] for number in numbers]
 
     def slopes(self, values: Mapping[str, float]) -> Floats:
         """What one more of each variable of the base adds to the cost of recourse, USD a year."""
