@@ -33,6 +33,7 @@ from planner.optimization.solution.scaling import Scaled
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solvers import Relaxation
 from planner.optimization.solution.solving import fleet_of, run_solver
+from planner.screening import Screen
 from planner.simulation.verdict import BreachKey, Verdict, judge, short_by
 
 #: Simulated scenarios after which the search from one fleet ends.
@@ -43,12 +44,16 @@ PATIENCE = 100
 FEW_AGAIN = 200
 #: Simulated scenarios that take as long as what completes a fleet.
 SOLVED_AS = 5
+#: Fleets that are only looked at (`planner.screening`) for each that counts as simulated.
+LOOKS = 100
 #: Numbers of a purchase up to which every one is tried in exchange for another; then only some.
 FEW = 8
 #: Share of the cost of a fleet that an exchange has to save.
 WORTH = 1e-4
 #: Purchases of which there may be any number.
 COUNTED = ("cooling", "gpus", "emergency")
+#: Those of them that serve requests.
+SERVING = ("gpus", "emergency")
 
 Counts = tuple[int, ...]
 
@@ -84,12 +89,16 @@ class Judged:
     _may_be_met: dict[Counts, bool] = field(default_factory=dict)
     _possible: dict[Counts, bool] = field(default_factory=dict)
     _verdicts: dict[Counts, dict[str, Verdict]] = field(default_factory=dict)
-    _helpful: dict[Hashable, set[int]] = field(default_factory=dict)
+    _helpful: dict[tuple[str, Hashable], set[int]] = field(default_factory=dict)
+    _looked: int = 0
 
     def __post_init__(self) -> None:
-        self.keys = list(variables(self.base))
-        #: Most of each purchase.
-        self.most = tuple(round(min(one.high, 1e9)) for one in variables(self.base).values())
+        found = variables(self.base)
+        self.keys = list(found)
+        #: Least and most of each purchase.
+        self.least = tuple(round(one.low) for one in found.values())
+        self.most = tuple(round(min(one.high, 1e9)) for one in found.values())
+        self.screen = Screen(self.base.data, self.keys)
 
     def named(self, counts: Counts) -> dict[Decision, int]:
         """Number of each purchase."""
@@ -120,10 +129,15 @@ class Judged:
             self._take_turns(len(new))
             names = (variable.name for variable in variables(self.base).values())
             fleet = fleet_of(self.base, dict(zip(names, counts, strict=True)))
-            known |= {one.name: one for one in judge(self.model, fleet, new, stories=False)}
-        failed = [one for one in among if known[one.name].fails]
-        self.ever_failed = (*failed, *(one for one in self.ever_failed if one not in failed))
+            made = judge(self.model, fleet, new, stories=False)
+            known |= {one.name: one for one in made}
+            for scenario, verdict in zip(new, made, strict=True):
+                self.screen.learn(counts, scenario, verdict)
+        self._have_failed([one for one in among if known[one.name].fails])
         return tuple(known[one.name] for one in among)
+
+    def _have_failed(self, failed: Sequence[Scenario]) -> None:
+        self.ever_failed = (*failed, *(one for one in self.ever_failed if one not in failed))
 
     def _take_turns(self, turns: int) -> None:
         if self.left <= 0 or self.over():
@@ -143,7 +157,19 @@ class Judged:
 
     def fails(self, counts: Counts, among: Sequence[Scenario]) -> bool:
         """Whether a fleet does not survive some scenarios; the first of them decides."""
-        return any(self.failing(counts, (one,)) for one in among)
+        return any(self._is_short(counts, one) or self.failing(counts, (one,)) for one in among)
+
+    def _is_short(self, counts: Counts, scenario: Scenario) -> bool:
+        """Whether a fleet is short of capacity in a scenario, which needs no simulation."""
+        if scenario.name in self._verdicts.get(counts, ()):
+            return False
+        self._looked += 1
+        if self._looked % LOOKS == 0:
+            self._take_turns(1)
+        if not self.screen.rules_out(counts, scenario):
+            return False
+        self._have_failed((scenario,))
+        return True
 
     def survives(self, counts: Counts) -> bool:
         """Whether a fleet meets purchases and normal operation, and survives every scenario."""
@@ -172,6 +198,10 @@ class Judged:
         Without cooling of which as much as may be had changes nothing, which is tried for half of
         it at a time. What holds for one fleet is taken for all that are short of the same.
         """
+        if self._is_short(counts, scenario):
+            alike = [known for known in self._helpful if known[0] == scenario.name]
+            if alike:
+                return set().union(*(self._helpful[known] for known in alike))
         short = short_by(self.verdicts(counts, (scenario,))[0])
         known = scenario.name, frozenset(short)
         if known not in self._helpful:
@@ -289,9 +319,8 @@ class Search:
     @classmethod
     def of(cls, judged: Judged) -> Search:
         """A search among the fleets of a programme."""
-        found, usd = variables(judged.base), prices(judged.base)
-        least = tuple(round(variable.low) for variable in found.values())
-        return cls(judged, tuple(usd[key] for key in judged.keys), least, judged.most)
+        usd = prices(judged.base)
+        return cls(judged, tuple(usd[key] for key in judged.keys), judged.least, judged.most)
 
     def usd(self, counts: Counts) -> float:
         """Fixed yearly cost of a fleet, USD."""
@@ -365,6 +394,10 @@ class Search:
     def _exchanged(self, counts: Counts) -> Counts | None:
         """A cheaper fleet with less of something and more of one or two others; None if none."""
         most_usd = (1 - WORTH) * self.usd(counts)
+        for fewer, gone in self._less_of_two(counts):
+            better = self._answered(fewer, gone, most_usd, 1)
+            if better is not None:
+                return better
         for kept in self._with_and_without(counts):
             for others in (1, 2):
                 for fewer, gone in self._less(kept):
@@ -372,6 +405,15 @@ class Search:
                     if better is not None:
                         return better
         return None
+
+    def _less_of_two(self, counts: Counts) -> Iterator[tuple[Counts, int]]:
+        """Fleets with less of one place that serves requests, and one less of another."""
+        keys = self.judged.keys
+        for fewer, gone in self._less(counts):
+            for place in self._places(counts) if keys[gone].kind in SERVING else ():
+                spare = place != gone and counts[place] > self.least[place]
+                if spare and keys[place].kind == keys[gone].kind:
+                    yield _with(fewer, place, -1), gone
 
     def _with_and_without(self, counts: Counts) -> Iterator[Counts]:
         """A fleet, and without all emergency cooling of a plant.
