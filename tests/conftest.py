@@ -10,9 +10,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support import MEMORY, NETBOX, judged_once, sampled_once
+from support import MEMORY, NETBOX, judged_once, sampled_once, solved_once
 
 from planner.infrastructure.loading import LoadedModel, load_model
+from planner.optimization.solution import solving
 from planner.simulation import verdict
 
 #: Files that begin. In a fresh clone the run of the README waits for machine code to be made, which
@@ -104,6 +105,21 @@ def each_simulation_once(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
     """Simulate the same scenario on the same plan once in a run, where that is not the question."""
     if request.path.parent.name not in OF_SIMULATION and request.path.stem not in OF_THE_LOOP:
         monkeypatch.setattr(verdict, "_judged", judged_once)
+
+
+#: Tests of what is made of plans: their programmes come again and again.
+OF_PLANS = {"analysis", "commands", "explore", "finance", "plan", "plugin", "replay", "reporting"}
+OF_PLANS |= {"test_docs"}
+#: But these are of solvers, of what is kept of their answers, and of whether runs end alike.
+OF_SOLVING = {"test_checkpoint", "test_interrupt", "test_plan_files", "test_rule_of_thumb"}
+
+
+@pytest.fixture(autouse=True)
+def each_programme_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Solve the same programme once in a run, where solving is not the question."""
+    named = {request.path.parent.name, request.path.stem}
+    if named & OF_PLANS and not named & OF_SOLVING:
+        monkeypatch.setattr(solving, "_run_solver", solved_once)
 
 
 #: Tests of the search for cheaper survivors, or of exactly what it finds.

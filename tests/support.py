@@ -7,7 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -19,11 +19,13 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import load_model
+from planner.optimization.formulation.algebra import Problem
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
+from planner.optimization.solution.kept import KeptSolve, asked_of_solver
 from planner.optimization.solution.settings import SolverSettings
-from planner.optimization.solution.solving import Solution, solve
+from planner.optimization.solution.solving import Solution, SolverOutcome, _run_solver, solve
 from planner.reliability.monte_carlo import sample_occurrences
 from planner.reliability.occurrences import Occurrences
 from planner.scenarios.generators import all_scenarios
@@ -63,8 +65,9 @@ settings.load_profile("thorough" if THOROUGH else "ci")
 MEMORY = "PLANNER_TESTS_MEMORY"
 #: Key of the plan of the default model, as README has it: text of `plan.json`.
 SHIPPED = b"plan optimize"
-#: What was worked out, by what it was worked out from: pickled, which tells any two apart.
-KNOWN: dict[bytes, object] = {}
+#: What was worked out, by the digest of what it was worked out from: pickled, which tells any two
+#: apart.
+KNOWN: dict[str, object] = {}
 
 
 def benchmark_module(name: str) -> ModuleType:
@@ -122,22 +125,42 @@ def solved(model: Model, settings: SolverSettings = EXACT) -> tuple[Programme, S
 
 def remembered[T](key: bytes) -> T | None:
     """What any process of this run worked out under a key before."""
-    if key not in KNOWN and (path := _kept(key)).exists():
-        KNOWN[key] = pickle.loads(path.read_bytes())
-    return cast("T | None", KNOWN.get(key))
+    name = hashlib.sha256(key).hexdigest()
+    if name not in KNOWN and (path := Path(os.environ[MEMORY]) / name).exists():
+        KNOWN[name] = pickle.loads(path.read_bytes())
+    return cast("T | None", KNOWN.get(name))
 
 
 def remember(key: bytes, value: object) -> None:
     """Keep a result for this run, in this process and for the others."""
-    KNOWN[key] = value
-    path = _kept(key)
+    name = hashlib.sha256(key).hexdigest()
+    KNOWN[name] = value
+    path = Path(os.environ[MEMORY]) / name
     half = path.with_suffix(f".{os.getpid()}")
     half.write_bytes(pickle.dumps(value))
     half.replace(path)
 
 
-def _kept(key: bytes) -> Path:
-    return Path(os.environ[MEMORY]) / hashlib.sha256(key).hexdigest()
+def solved_once(
+    problem: Problem, settings: SolverSettings, start: Mapping[str, float] | None, linear: bool
+) -> SolverOutcome:
+    """Solve as a solver does, or recall what it answered to just the same programme before.
+
+    What has a time limit is solved anew. Checkpoints keep answers in the same way
+    (``tests/commands/test_checkpoint.py``).
+    """
+    if settings.stopped or settings.time_limit_seconds is not None:
+        return _run_solver(problem, settings, start, linear)
+    key = b"programme".join(asked_of_solver(problem, settings, start or {}, linear))
+    kept: KeptSolve | None = remembered(key)
+    if kept is None:
+        found = _run_solver(problem, settings, start, linear)
+        kept = KeptSolve.of(problem, found.stats, found.bound, found.hidden)
+        if kept.final:
+            remember(key, kept)
+        return found
+    kept.bring_back(problem)
+    return SolverOutcome(kept.stats, kept.bound, kept.hidden)
 
 
 def judged_once(

@@ -318,7 +318,7 @@ def test_capacity_left_of_plants_is_one_law_on_both_sides(name: str) -> None:
     model = load_model(name).model
     data = ProblemData(model, all_scenarios(model), {})
     rng = random.Random(1)
-    for fleet in [Fleet.existing(model), *(random_fleet(model, rng) for _ in range(5))]:
+    for fleet in [Fleet.existing(model), *(random_fleet(model, rng) for _ in range(2))]:
         for stage in data.stages:
             for plant in model.plants:
                 left = surviving_units(model, fleet, stage.state, plant)
