@@ -448,6 +448,16 @@ class TestWhatASolverReturns:
         assert bound <= 205857000.0 - 500.0
 
 
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_column_whose_bounds_cross_leaves_no_plan(name: str) -> None:
+    """CBC takes such a column for a file that is none."""
+    problem = Problem()
+    count = problem.add_variable("count", 1.0, 0.0, True)
+    problem.objective.add(count)
+    problem.add(count + problem.add_variable("rest") >= 1.0, "enough")
+    assert run_solver(problem, SolverSettings(name)).stats.status == LpSolveStatus.Infeasible
+
+
 class TestSettings:
     @pytest.mark.parametrize(
         ("field", "value"),

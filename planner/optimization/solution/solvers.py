@@ -219,6 +219,8 @@ class Cbc(pulp.COIN_CMD):
         use_mps: bool = True,  # noqa: ARG002
     ) -> tuple[LpSolveStatus, bool]:
         """Run CBC to its end, or until told to stop; why it stopped, whether it has a solution."""
+        if any(_bounds_cross(variable) for variable in lp.variables()):
+            return LpSolveStatus.Infeasible, False  # it does not read such a column
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             problem, solution = folder / "problem.mps", folder / "solution.txt"
@@ -358,3 +360,8 @@ def logged_bound(log: Path) -> float | None:
         relaxed = re.findall(r"^Continuous objective value is (\S+)", text, re.MULTILINE)
         bound = float(relaxed[-1]) if relaxed else -math.inf
     return bound - PRINTED_DIGITS * abs(bound)
+
+
+def _bounds_cross(variable: pulp.LpVariable) -> bool:
+    low, high = variable.lowBound, variable.upBound
+    return low is not None and high is not None and low > high
