@@ -38,8 +38,8 @@ from planner.simulation.verdict import BreachKey, Verdict, judge, short_by
 
 #: Simulated scenarios after which the search from one fleet ends.
 MOST_SIMULATED = 1000
-#: The same since the last cheaper fleet.
-PATIENCE = 100
+#: The same since the last cheaper fleet, and where the gap asked for is no finer than this.
+PATIENCE, HASTE, COARSE_GAP = 300, 100, 1e-3
 #: The same of a search that begins again because its last fleet fails.
 FEW_AGAIN = 200
 #: Simulated scenarios that take as long as what completes a fleet.
@@ -322,6 +322,11 @@ class Search:
         usd = prices(judged.base)
         return cls(judged, tuple(usd[key] for key in judged.keys), judged.least, judged.most)
 
+    @property
+    def patience(self) -> int:
+        """Simulated scenarios since the last cheaper fleet after which a search ends."""
+        return PATIENCE if self.judged.settings.gap < COARSE_GAP else HASTE
+
     def usd(self, counts: Counts) -> float:
         """Fixed yearly cost of a fleet, USD."""
         return sum(price * count for price, count in zip(self.prices, counts, strict=True))
@@ -339,7 +344,7 @@ class Search:
             with suppress(OutOfTurns):
                 for fleet in self._way_down(best):
                     last, most = fleet, most - given + self.judged.left
-                    given = self.judged.left = min(most, PATIENCE)
+                    given = self.judged.left = min(most, self.patience)
                     if self.usd(fleet) <= self.enough_usd:
                         break
             # Turns that have ended are those of the way, and a few more if it is gone again.

@@ -6,9 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from planner.infrastructure.fleet import Fleet
 from planner.optimization.decomposition.loop import Loop, decomposes
-from planner.optimization.decomposition.parts import Decomposition
+from planner.optimization.decomposition.parts import FAR, Decomposition
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.cooling import ridden_through
 from planner.optimization.formulation.families import Family
@@ -18,6 +20,7 @@ from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.recourse import may_exceed_budget
 from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.decisions import Decision, bounded, counts_of, settled, variables
+from planner.optimization.solution.scaling import most, numbers_of
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
 
@@ -38,20 +41,27 @@ def with_purchases(
         A programme in parts of the same model, whose blocks are used again.
     """
     strict = _in_parts(_waiving(data, {}), settings, known)
-    found = _solved(strict, counts, settings)
+    strict.lay_out(Deadline(settings))
+    # What is missed with as much of all else as these purchases allow is missed for sure.
+    missed = _missed(strict, _at_most(strict, counts))
+    found = (
+        _without(strict, missed, counts, settings) if missed else _solved(strict, counts, settings)
+    )
     if found[1].status != "infeasible":
         return found
-    strict.lay_out(Deadline(settings))
-    if strict.apart:  # what is missed follows from purchases alone
-        values = {variables(strict.base)[key].name: count for key, count in counts.items()}
-        found = _without(strict, _missed(strict, values), counts, settings)
-        if found[1].status != "infeasible":
-            return found
     found = _without(strict, stricter_rows(data), counts, settings)
-    if found[1].status == "infeasible" or strict.apart:
-        return None if found[1].status == "infeasible" else found
+    if found[1].status == "infeasible":
+        return None
     fewer = _without(strict, _missed(strict, found[1].values), counts, settings)
     return found if fewer[1].status == "infeasible" else fewer
+
+
+def _at_most(parts: Decomposition, counts: Mapping[Decision, int]) -> dict[str, float]:
+    """Purchases, and the most of what else recourse depends on."""
+    with bounded(parts.base, settled(counts)):
+        high = most(numbers_of(parts.base.problem))
+    names = (variable.name for variable in parts.base.problem.variables)
+    return dict(zip(names, np.where(np.isfinite(high), high, FAR).tolist(), strict=True))
 
 
 def _without(
