@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from planner.infrastructure.failures import Scenario
 from planner.optimization.formulation.simulated import Gain, SimulatedCut
 from planner.optimization.solution.decisions import Decision, region_of
-from planner.scenarios.hours import failure_and_hour
 from planner.simulation.verdict import BreachKey, Verdict, short_by
 from planner.survivors import COUNTED, Counts, Judged, OutOfTurns
 
@@ -45,7 +44,7 @@ def learn(judged: Judged, counts: Counts, verdicts: Iterable[Verdict]) -> list[S
         for key, amount in short_by(verdict).items()
         if amount > 0
     ]
-    breaches = _worst_hours(breaches)
+    breaches.sort(reverse=True)
     tries = {name: _Tries(judged, scenarios[name], counts) for _, name, _ in breaches}
     found: list[SimulatedCut] = []
     try:
@@ -58,17 +57,6 @@ def learn(judged: Judged, counts: Counts, verdicts: Iterable[Verdict]) -> list[S
     except OutOfTurns:
         pass
     return found
-
-
-def _worst_hours(
-    breaches: list[tuple[float, str, BreachKey]],
-) -> list[tuple[float, str, BreachKey]]:
-    """Breaches of each failure at the hour of its largest, the largest first."""
-    worst: dict[str, str] = {}
-    breaches.sort(reverse=True)
-    for _, name, _ in breaches:
-        worst.setdefault(failure_and_hour(name)[0], name)
-    return [breach for breach in breaches if breach[1] in worst.values()]
 
 
 def admitting(

@@ -148,7 +148,6 @@ class Judged:
         """Take over what came of scenarios on a fleet elsewhere."""
         known = self._verdicts.setdefault(counts, {})
         known |= {verdict.name: verdict for verdict in verdicts}
-        self.verdicts(counts, [one for one in self.scenarios if one.name in known])
 
     def failing(self, counts: Counts, among: Sequence[Scenario]) -> list[Scenario]:
         """Scenarios among some that a fleet does not survive."""
