@@ -221,10 +221,11 @@ class _Loop:
         """A round whose plan is priced; it is audited as soon as its cost is asked for."""
         stated = operation_items(programme, solution)
         whole, bill = billed(self.model, solution, stated)
+        solved = programme.until_now()
 
         @cache
         def costs() -> tuple[CostItem, ...]:
-            items = audit(programme, solution)
+            items = audit(solved, solution)
             return (*(item for item in items if item.category not in OPERATION), *bill)
 
         return Round(number, programme, whole, costs, verdicts)

@@ -561,10 +561,20 @@ def test_two_roadmaps_are_compared(growing_file: Path, made: Made, tmp_path: Pat
     path = f"{growing_file}"
     overrides = ("zones.west-users.demand_rps=710",)
     model = roadmap.model.model_copy(update={"path": path, "overrides": overrides})
+    plans = {
+        name: plan.model_copy(
+            update={
+                "model": plan.model.model_copy(
+                    update={"path": path, "overrides": (*overrides, *plan.model.overrides)}
+                )
+            }
+        )
+        for name, plan in roadmap.plans.items()
+    }
     paid = CashFlowRecord(node="p1", month=0, category="capital", asset="more", usd=1e6)
     flows = (*roadmap.cash_flows, paid)
     changed = {"orders": orders, "npv_usd": roadmap.npv_usd + 1e6, "model": model}
-    changed["cash_flows"] = flows
+    changed |= {"cash_flows": flows, "plans": plans}
     write_roadmap(roadmap, tmp_path / "a")
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "roadmap.json").write_text(roadmap.model_copy(update=changed).to_json())

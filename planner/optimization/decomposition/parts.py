@@ -208,10 +208,14 @@ class Decomposition:
         problem = self.base.problem
         return rows + len(problem.constraints), columns + len(problem.variables)
 
+    def _purchases(self, solution: Solution) -> Floats:
+        """Columns of the master in a plan; NaN where failures of other plans added them."""
+        shared = self.base.problem.variables
+        return np.array([solution.values.get(variable.name, np.nan) for variable in shared])
+
     def by_state(self, data: ProblemData, solution: Solution) -> Iterator[Cases]:
         """Least costly recourse for a plan, stages of the same template together."""
-        shared = self.base.problem.variables
-        purchases = np.array([solution.values[variable.name] for variable in shared])
+        purchases = self._purchases(solution)
         places = (self._place_of(data, name) for name in data.stages_by_scenario)
         gathered, others = self.templates.gathered(places, self.bounds, solution.fleet.measures)
         for one in gathered:
@@ -225,8 +229,7 @@ class Decomposition:
 
         Duals of its rows are those of the cost of one occurrence.
         """
-        shared = self.base.problem.variables
-        purchases = np.array([solution.values[variable.name] for variable in shared])
+        purchases = self._purchases(solution)
         library = Library(structures=self.library.structures)
         for name in data.stages_by_scenario:
             part = self._place_of(data, name).programme()

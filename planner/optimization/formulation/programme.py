@@ -134,6 +134,14 @@ class Programme:
             surviving=dict(self.surviving),
         )
 
+    def until_now(self) -> Programme:
+        """The same programme without columns and rows that recourse adds from here on."""
+        problem = Problem(self.problem.first_id)
+        problem.variables = list(self.problem.variables)
+        problem.constraints = list(self.problem.constraints)
+        problem.objective = self.problem.objective
+        return replace(self, problem=problem)
+
     @property
     def first(self) -> Programme:
         """Where variables and rows go that are decided here and now."""
