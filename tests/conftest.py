@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import tempfile
@@ -58,8 +57,6 @@ LONGEST = {
     "test_survivors",
     "test_verification",
 }
-#: New objects after which Python looks for circles: tests make many that live on, and few circles.
-OBJECTS = 20_000
 
 
 @pytest.fixture(scope="session")
@@ -158,9 +155,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: (first.get(item.path.stem, len(FIRST)), item.path.stem not in LONGEST)
     )
-
-
-def pytest_collection_finish() -> None:
-    """Modules stay: they are not looked through for circles again and again."""
-    gc.freeze()
-    gc.set_threshold(OBJECTS, *gc.get_threshold()[1:])

@@ -246,10 +246,13 @@ def survivor_note(plan: Plan) -> str:
     bound, cost = plan.verification.survivor_bound_usd_per_year, plan.objective_usd_per_year
     if bound is None or not plan.verification.survives:
         return ""
-    distance = (cost - bound) / abs(cost) if cost else 0.0
-    above = f"is at most {percent(distance, 2)} above the cheapest"
-    if distance < SHOWN_DISTANCE:
+    more = cost - bound
+    if more <= SHOWN_DISTANCE * abs(cost):
         above = f"is the cheapest to {percent(2 * SHOWN_DISTANCE, 2)}"
+    elif bound > 0:
+        above = f"is at most {percent(more / bound, 2)} above the cheapest"
+    else:
+        above = f"costs at most {money(more)} a year more than the cheapest"
     return (
         f"No plan that survives these scenarios can cost less than {money(bound)} a year: this one "
         f"{above}."

@@ -184,7 +184,7 @@ def shipped(names: Iterable[str]) -> Iterator[str]:
         figures = "none survives | |"
         if best is not None and outcome.survives and bound is not None:
             cost = best.solution.objective
-            figures = f"{cost / 1e6:.2f} | {bound / 1e6:.2f} | {100 * (1 - bound / cost):.2f} %"
+            figures = f"{cost / 1e6:.2f} | {bound / 1e6:.2f} | {100 * (cost / bound - 1):.2f} %"
         yield f"| {name} | {figures} | {seconds:.0f} |"
 
 

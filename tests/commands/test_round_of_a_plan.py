@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from planner.amounts import money
 from planner.infrastructure.loading import load_model
 from planner.plan.files import parse_plan
 from planner.plan.records import Plan, RoundRecord, WaivedRecord
-from planner.reporting.plans import show_plan
+from planner.reporting.plans import show_plan, survivor_note
 from planner.rounds import LoopResult
 
 
@@ -48,3 +49,20 @@ def test_output_names_the_round_that_made_the_plan(
     assert "this one costs 1.00 M USD a year more" in told
     assert "waived in 2" in told
     assert "waived in 3" not in told
+
+
+@pytest.mark.parametrize(
+    ("share", "told"),
+    [
+        (1.0, "is the cheapest to 0.01 %"),
+        (0.8, "is at most 25.00 % above the cheapest"),
+        (0.0, "costs at most {} a year more than the cheapest"),
+        (-0.5, "costs at most"),
+    ],
+)
+def test_how_far_above_the_cheapest_counts_from_the_bound(tiny_plan: Path, share: float, told: str):
+    plan = parse_plan(tiny_plan)
+    cost = plan.objective_usd_per_year
+    proof = plan.verification.model_copy(update={"survivor_bound_usd_per_year": share * cost})
+    note = survivor_note(plan.model_copy(update={"verification": proof}))
+    assert note.partition("this one ")[2].startswith(told.format(money(cost)))
