@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from fractions import Fraction
 
@@ -63,7 +64,15 @@ def quantity(text: str, field: str) -> float | None:
     if not found or not found[2]:
         return None
     size = _size(found[2], field)
-    return None if size is None else float(Fraction(found[1]) * size)
+    return None if size is None else _float(Fraction(found[1]) * size)
+
+
+def _float(value: Fraction) -> float:
+    """The nearest float; infinite where there is none, which no field takes."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def factor(text: object) -> float | None:
@@ -73,7 +82,7 @@ def factor(text: object) -> float | None:
     (1.3, 0.9, None, None)
     """
     found = re.fullmatch(rf"\*\s*({_NUMBER})\s*(%?)", text) if isinstance(text, str) else None
-    return float(Fraction(found[1]) / (100 if found[2] else 1)) if found else None
+    return _float(Fraction(found[1]) / (100 if found[2] else 1)) if found else None
 
 
 def accepted_units(field: str) -> tuple[str, ...]:

@@ -93,6 +93,18 @@ class TestUnits:
         found = quantity(f"{number!r} {word}", f"some_{unit}")
         assert found == pytest.approx(number * float(UNITS[unit][word]), rel=1e-12)
 
+    @pytest.mark.parametrize(
+        "setting",
+        [
+            "discount_rate: 1e999%",
+            "emergency_budget_usd: -1e400 bn USD",
+            'emergency_budget_usd: "*1e999"',
+        ],
+    )
+    def test_what_is_too_large_for_a_number_is_refused(self, tmp_path: Path, setting: str) -> None:
+        told = _said(tmp_path, f"extends: tiny\nfinance: {{{setting}}}\n")
+        assert "expected a finite number" in told
+
 
 class TestFactors:
     def test_a_factor_in_a_setting_multiplies_what_every_entry_has(self) -> None:
