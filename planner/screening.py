@@ -59,24 +59,26 @@ class Screen:
     def __post_init__(self) -> None:
         model = self.data.model
         self._tiers, self._order = tiers_by_priority(model), target_order(model)
-        place = {name: n for n, name in enumerate((*model.clusters, *model.offers))}
-        self._existing = np.zeros(len(place))
-        self._each = np.zeros((len(place), len(self.keys)))
+        at = {name: n for n, name in enumerate(model.clusters)}
+        # An offer may bear the name of a cluster.
+        offered = {name: n for n, name in enumerate(model.offers, len(at))}
+        self._existing = np.zeros(len(at) + len(offered))
+        self._each = np.zeros((len(self._existing), len(self.keys)))
         for name, cluster in model.clusters.items():
             gpus = cluster.existing_gpus
             rps = serving_rps(gpus, self.data.gpu(name).rps, cluster.max_utilisation)
-            self._existing[place[name]] = rps
+            self._existing[at[name]] = rps
         instance = {
             n: offer.gpus_per_instance * offer.rps_per_gpu for n, offer in model.offers.items()
         }
         for name, offer in model.offers.items():
-            self._existing[place[name]] = offer.existing_instances * instance[name]
+            self._existing[offered[name]] = offer.existing_instances * instance[name]
         for k, key in enumerate(self.keys):
-            if key.kind in ("gpus", "retired") and key.asset in model.clusters:
+            if key.kind in ("gpus", "retired") and key.asset in at:
                 sign = 1 if key.kind == "gpus" else -1
-                self._each[place[key.asset], k] = sign * self.data.block_rps(key.asset)
+                self._each[at[key.asset], k] = sign * self.data.block_rps(key.asset)
             elif key.kind == "emergency":
-                self._each[place[key.asset], k] = instance[key.asset]
+                self._each[offered[key.asset], k] = instance[key.asset]
 
     def rules_out(self, counts: Sequence[int], scenario: Scenario) -> bool:
         """Whether a fleet is short of capacity where an earlier one was."""

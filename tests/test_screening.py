@@ -79,3 +79,17 @@ def test_what_two_places_serve_is_moved_to_a_third(
     assert cheapest() == {"c": 1}
     monkeypatch.setattr(Search, "_less_of_two", lambda *_: iter(()))
     assert cheapest() == {"a": 2, "b": 1}
+
+
+def test_an_offer_may_bear_the_name_of_a_cluster(tmp_path: Path) -> None:
+    offer = (
+        "{provider: cloud, gpus_per_instance: 8, available_gpus: 240, lead_time_minutes: 15.0, "
+        "usd_per_instance_hour: 24.0, rps_per_gpu: 1.0}"
+    )
+    judged = judged_of(model_of(tmp_path, f"{THREE_SITES}offers: {{a: {offer}}}\n"))
+    short = tuple(0 for _ in judged.keys)
+    assert judged.failing(short, judged.scenarios)
+    assert judged.screen.rules_out(short, judged.scenarios[0])
+    enough = {"gpus": {"a": 0}, "emergency": {"a": 30}}
+    rented = tuple(enough.get(key.kind, {}).get(key.asset, 0) for key in judged.keys)
+    assert not judged.screen.rules_out(rented, judged.scenarios[0])
