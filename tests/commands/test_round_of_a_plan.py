@@ -9,6 +9,7 @@ import pytest
 
 from planner.amounts import money
 from planner.infrastructure.loading import load_model
+from planner.plan.consistency import contradictions
 from planner.plan.files import parse_plan
 from planner.plan.records import Plan, RoundRecord, WaivedRecord
 from planner.reporting.plans import show_plan, survivor_note
@@ -66,3 +67,15 @@ def test_how_far_above_the_cheapest_counts_from_the_bound(tiny_plan: Path, share
     proof = plan.verification.model_copy(update={"survivor_bound_usd_per_year": share * cost})
     note = survivor_note(plan.model_copy(update={"verification": proof}))
     assert note.partition("this one ")[2].startswith(told.format(money(cost)))
+
+
+def test_a_plan_that_fails_may_cost_less_than_any_that_survives(tiny_plan: Path):
+    plan = parse_plan(tiny_plan)
+    bound = 2 * plan.objective_usd_per_year
+    proof = plan.verification.model_copy(update={"survivor_bound_usd_per_year": bound})
+    survives = plan.model_copy(update={"verification": proof})
+    assert "a lower bound on the cost is above the cost" in set(contradictions(survives))
+    fails = survives.model_copy(
+        update={"verification": proof.model_copy(update={"survives": False})}
+    )
+    assert "a lower bound on the cost is above the cost" not in set(contradictions(fails))
