@@ -281,10 +281,8 @@ class _Loop:
         if survivor is not None and not data.exact_crowds:
             return False  # normal operation asks for more than demand: that bounds no survivor
         base, start = build(data.part(())), None if best is None else best.solution.fleet
-        judged, starts = (
-            Judged(self.model, self.scenarios, base, self.settings, self.search_is_over),
-            list[Counts](),
-        )
+        judged = Judged(self.model, self.scenarios, base, self.settings, self.search_is_over)
+        starts = list[Counts]()
         if best is not None:
             counts = tuple(counts_of(base, best.solution.fleet).values())
             judged.note(counts, (*best.verdicts, *best.beyond))
