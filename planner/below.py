@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from planner.amounts import counted
 from planner.infrastructure.fleet import Fleet
+from planner.judging import Counts, Judged
 from planner.learning import admitting, learn
 from planner.optimization.decomposition.fixed import with_purchases
 from planner.optimization.decomposition.loop import decomposes, solve_in_parts
@@ -27,7 +28,6 @@ from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.decisions import Decision, counts_of
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
-from planner.survivors import Counts, Judged
 
 #: Simulated scenarios that may be spent on what purchases do about the breaches of one plan.
 MOST_TRIES = 4000

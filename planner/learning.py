@@ -17,10 +17,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from planner.infrastructure.failures import Scenario
+from planner.judging import Counts, Judged, OutOfTurns
 from planner.optimization.formulation.simulated import Gain, SimulatedCut
 from planner.optimization.solution.decisions import Decision, region_of
 from planner.simulation.verdict import BreachKey, Verdict, short_by
-from planner.survivors import COUNTED, Counts, Judged, OutOfTurns
+from planner.survivors import COUNTED
 
 #: Breaches of one round that cuts are worked out for, the largest first.
 MOST_BREACHES = 12

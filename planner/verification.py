@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Literal
@@ -14,17 +14,18 @@ from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
+from planner.judging import Counts, Judged
 from planner.optimization.decomposition.loop import UNFINISHED, decomposes, solve_in_parts
 from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.decomposition.size import check_fits
 from planner.optimization.formulation.build import build
-from planner.optimization.formulation.loosening import left_to_simulation, loosened, stricter_rows
+from planner.optimization.formulation.loosening import loosened, stricter_rows
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.simulated import SimulatedCut
 from planner.optimization.infeasibility.diagnosis import Diagnosis, diagnose
-from planner.optimization.infeasibility.second_look import confirm_no_plan
-from planner.optimization.infeasibility.trials import ANY_GAP, Verified
+from planner.optimization.infeasibility.second_look import confirm_no_plan, still_stuck
+from planner.optimization.infeasibility.trials import Verified
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.costs import OPERATION, CostItem, operation_items
 from planner.optimization.solution.deadline import Deadline, OutOfTime
@@ -37,7 +38,7 @@ from planner.plan.best import best_round
 from planner.rounds import LoopResult, Round
 from planner.selection import Selection
 from planner.simulation.verdict import Verdict, judge
-from planner.survivors import Counts, Judged, cheaper_fleets, cheapest_first
+from planner.survivors import cheaper_fleets, cheapest_first
 
 #: What is found out where there is no plan: why and what would help, only why, or nothing.
 Explain = Literal["all", "conflict", "nothing"]
@@ -430,26 +431,12 @@ class _Loop:
         confirm_no_plan(data, suspects, self.left)
         tried = () if self.rounds else self.tried
         if self.excluded or tried:
-            data = _still_stuck(data, tried, self.left)
+            data = still_stuck(data, tried, self.left)
         verify = _Verifying(self.at_hours, self.learned)
         why_only = self.explain == "conflict"
         diagnosis = diagnose(data, self.left, number, verify, why_only, suspects)
         diagnosis = replace(diagnosis, tried=tried, excluded=self.excluded)
         return replace(outcome, diagnosis=diagnosis)
-
-
-def _still_stuck(
-    data: ProblemData, failed: Collection[str], settings: SolverSettings
-) -> ProblemData:
-    """The problem without rows left to the simulation, but for those of some scenarios.
-
-    As it is, where it has a plan then.
-    """
-    rows = stricter_rows(data).items()
-    waived = {key: by for key, by in rows if key[2] not in failed and left_to_simulation(data, key)}
-    less = replace(data, waived=waived)
-    feasible = solve(build(less), replace(settings, gap=ANY_GAP)).status != "infeasible"
-    return data if feasible else less
 
 
 @dataclass

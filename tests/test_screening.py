@@ -9,10 +9,11 @@ import pytest
 from support import EXACT, benchmark_module, model_of
 
 from planner.infrastructure.entities import Model
+from planner.judging import Judged
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.scenarios.generators import all_scenarios
-from planner.survivors import Judged, Search, cheaper_fleets
+from planner.survivors import Search, cheaper_fleets
 
 BENCHMARK = benchmark_module("survivors")
 #: Two zones, each with a site of its own, and a third site that both reach.

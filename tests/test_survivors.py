@@ -15,6 +15,7 @@ from support import EXACT, benchmark_module, model_of
 import planner.verification
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import LoadedModel
+from planner.judging import Judged
 from planner.learning import admitting
 from planner.optimization.formulation import loosening
 from planner.optimization.formulation.build import build
@@ -25,7 +26,7 @@ from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import solve
 from planner.rounds import LoopResult
 from planner.scenarios.generators import all_scenarios
-from planner.survivors import Judged, Search, cheaper_fleets, cheapest_first
+from planner.survivors import Search, cheaper_fleets, cheapest_first
 from planner.verification import optimize_and_verify
 
 BENCHMARK = benchmark_module("survivors")

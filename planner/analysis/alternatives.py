@@ -21,6 +21,7 @@ from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
+from planner.judging import Judged
 from planner.optimization.decomposition.furthest import furthest_in_parts
 from planner.optimization.decomposition.loop import decomposes
 from planner.optimization.decomposition.parts import Decomposition
@@ -40,7 +41,7 @@ from planner.optimization.solution.solving import Solution, solve
 from planner.other_hours import at_other_hours, joined
 from planner.selection import Selection
 from planner.simulation.verdict import Verdict, judge
-from planner.survivors import Judged, Search
+from planner.survivors import Search
 
 #: Costs in added rows are in millions: solvers keep rows to 1e-6 of whatever unit they are in.
 MILLION = 1e6

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from planner.errors import SolverError
+from planner.optimization.decomposition.alike import Place
 from planner.optimization.decomposition.blocks import Block
 from planner.optimization.decomposition.changes import stricter, unchanged
 from planner.optimization.decomposition.evaluation import MISSED, Cut, Evaluation
@@ -26,7 +27,6 @@ from planner.optimization.decomposition.loop import (
 )
 from planner.optimization.decomposition.master import Failure, Learned, Master
 from planner.optimization.decomposition.parts import Decomposition
-from planner.optimization.decomposition.templates import Place
 from planner.optimization.formulation.algebra import (
     AT_MOST,
     Constraint,

@@ -17,6 +17,7 @@ from planner.below import MOST_TRIES
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
+from planner.judging import Judged, OutOfTurns
 from planner.learning import admitting, learn
 from planner.optimization.decomposition.loop import UNFINISHED
 from planner.optimization.formulation.build import build
@@ -39,7 +40,7 @@ from planner.rounds import Round
 from planner.scenarios.hours import failure_and_hour
 from planner.selection import Wanted
 from planner.simulation.verdict import Verdict, judge
-from planner.survivors import Judged, OutOfTurns, cheaper_fleets
+from planner.survivors import cheaper_fleets
 from planner.verification import CLOSE_ENOUGH, MOST_TURNS
 
 #: What the gap of a solve is multiplied by after a round that did no better, and its finest: within

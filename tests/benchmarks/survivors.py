@@ -23,6 +23,7 @@ from support import EXACT, model_of
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import load_model
+from planner.judging import Judged
 from planner.optimization.decomposition.fixed import with_purchases
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.loosening import loosened
@@ -31,7 +32,7 @@ from planner.optimization.solution.decisions import counts_of
 from planner.optimization.solution.settings import SolverSettings
 from planner.scenarios.generators import all_scenarios
 from planner.selection import select
-from planner.survivors import Judged, Search
+from planner.survivors import Search
 from planner.verification import optimize_and_verify
 
 #: Two or three sites and a cloud. Capacity is counted in blocks so that every fleet can be tried.

@@ -48,7 +48,7 @@ def compare(data: ProblemData, monkeypatch: pytest.MonkeyPatch, seed: int) -> in
     """How many scenarios have recourse at purchases at which both ways of building are compared."""
     shared = laid_out(data)
     with monkeypatch.context() as patched:
-        patched.setattr(templates, "_are_alike", lambda _: False)
+        patched.setattr(templates, "are_alike", lambda _: False)
         own = laid_out(data)
     rng, compared = Random(seed), 0
     for at in (own.largest_purchases(), purchases(own, rng), purchases(own, rng)):

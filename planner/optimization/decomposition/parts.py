@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from planner.optimization.decomposition.alike import Place, distinct
 from planner.optimization.decomposition.blocks import Floats, Library
 from planner.optimization.decomposition.changes import stricter, unchanged
 from planner.optimization.decomposition.evaluation import Evaluator
 from planner.optimization.decomposition.master import Failure, Learned
-from planner.optimization.decomposition.templates import NOTHING, Place, Templates, distinct
+from planner.optimization.decomposition.templates import NOTHING, Templates
 from planner.optimization.formulation.algebra import Problem, Variable
 from planner.optimization.formulation.build import build, without_collection
 from planner.optimization.formulation.problem import ProblemData

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from planner.errors import PlannerError
 from planner.memory import available_bytes
-from planner.optimization.decomposition.templates import share_templates
+from planner.optimization.decomposition.alike import share_templates
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.settings import SolverSettings
 from planner.scenarios.hours import AT

@@ -7,7 +7,7 @@ missed, the solver was wrong.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,12 +18,14 @@ from planner.errors import SolverError
 from planner.optimization.decomposition.loop import decomposes
 from planner.optimization.formulation.algebra import Problem
 from planner.optimization.formulation.build import build
+from planner.optimization.formulation.loosening import left_to_simulation, stricter_rows
 from planner.optimization.formulation.problem import ProblemData
+from planner.optimization.infeasibility.trials import ANY_GAP
 from planner.optimization.solution.scaling import Scaled
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.silence import silent
 from planner.optimization.solution.solvers import load
-from planner.optimization.solution.solving import STRICT
+from planner.optimization.solution.solving import STRICT, solve
 from planner.optimization.solution.watching import Watch
 
 #: What has to be missed in all, in sizes of rows; tolerances leave less than this of nothing.
@@ -57,6 +59,20 @@ def confirm_no_plan(data: ProblemData, suspects: Sequence[str], settings: Solver
         f"{settings.name} says that there is no plan, and no requirement need be missed: its "
         "answer cannot be trusted; try another --solver"
     )
+
+
+def still_stuck(
+    data: ProblemData, failed: Collection[str], settings: SolverSettings
+) -> ProblemData:
+    """The problem without rows left to the simulation, but for those of some scenarios.
+
+    As it is, where it has a plan then.
+    """
+    rows = stricter_rows(data).items()
+    waived = {key: by for key, by in rows if key[2] not in failed and left_to_simulation(data, key)}
+    less = replace(data, waived=waived)
+    feasible = solve(build(less), replace(settings, gap=ANY_GAP)).status != "infeasible"
+    return data if feasible else less
 
 
 @silent()
