@@ -13,7 +13,7 @@ from planner.infrastructure.loading import LoadedModel
 from planner.laws.money import HOURS_PER_YEAR
 from planner.laws.traffic import serving_rps
 from planner.optimization.infeasibility.wording import amount_text
-from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.settings import SolverSettings, relative_gap
 from planner.plan.assembly import to_cents, versions
 from planner.plan.records import (
     FIRM_ONLY,
@@ -28,7 +28,7 @@ from planner.plan.reopening import recorded
 from planner.roadmap.build import capital_by_year
 from planner.roadmap.cash import cash_flows
 from planner.roadmap.items import UNITS
-from planner.roadmap.pricing import NodeOutcome, gap_of
+from planner.roadmap.pricing import NodeOutcome
 from planner.roadmap.programme import NodeProgramme, OrderKey
 from planner.roadmap.records import (
     BudgetRecord,
@@ -67,7 +67,7 @@ def make_roadmap(
         raise ValueError("There is no roadmap.")
     solution, made = result.solution, result.roadmap
     plans = {name: _plan(loaded, result, name, settings) for name in made.nodes}
-    gap = gap_of(solution)
+    gap = max(0.0, relative_gap(solution.objective, solution.bound))
     return Roadmap(
         model=ModelReference(
             name=loaded.name,

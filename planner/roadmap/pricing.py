@@ -208,11 +208,6 @@ def _with_orders(
     return values
 
 
-def gap_of(solution: Solution) -> float:
-    """Share of its cost by which a roadmap may be dearer than the cheapest."""
-    return max(0.0, solution.objective - solution.bound) / (abs(solution.objective) or 1.0)
-
-
 def _cost(
     roadmap: RoadmapProgramme, values: Mapping[str, float], outcomes: Mapping[str, NodeOutcome]
 ) -> float:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pulp
 import pytest
 from facility_location import read, stated
 from pulp.constants import LpSolveStatus
-from support import EXACT, solved
+from support import EXACT, model_of, solved
 
 from planner.errors import InputError, SolverError
 from planner.infrastructure.entities import Model
+from planner.optimization.decomposition.loop import solve_in_parts
+from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.algebra import Problem
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
@@ -36,6 +39,20 @@ RELATIVE = 1e-6
 #: CBC prints its bound with this relative accuracy.
 PRINTED = 2e-5
 SOLVERS = ("highs", "cbc")
+#: A model in which nothing costs anything.
+FREE = """
+regions: {west: {design_ambient_c: 35.0, electricity_usd_per_mwh: 0.0, power_limit_mw: 12.0}}
+gpus: {gpu: {power_mw: 0.005, static_share: 0.5, rps: 1.0, capital_usd: 0.0}}
+clusters: {hall: {region: west, gpu: gpu, existing_gpus: 1000, block_gpus: 100, max_gpus: 2000}}
+cooling_units: {chiller: {capacity_mw: 3.0, capital_usd: 0.0}}
+plants: {chillers: {region: west, cools: [hall], redundancy: 1, existing: {chiller: 2},
+                    options: [chiller], max_added: 4}}
+tiers: {users: {priority: 1, share: 1.0, latency_limit_ms: 200.0}}
+zones: {home: {demand_rps: 300.0, latency_ms: {west: 10.0}}}
+finance: {discount_rate: 0.08, emergency_budget_usd: 0.0}
+standard: {single: [{tier: each, from_minute: 5, least_served: 1.0}]}
+generators: {unit: {severity: single}}
+"""
 
 
 def programme_of(model: Model) -> Programme:
@@ -199,6 +216,19 @@ class TestBounds:
     def test_no_time_at_all_is_an_error_that_says_what_to_do(self, name) -> None:
         with pytest.raises(SolverError, match="--time-limit"):
             solve(reference_programme(), SolverSettings(name, gap=0.0, time_limit_seconds=1e-3))
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_plan_that_costs_nothing_is_no_share_above_its_bound(name: str, tmp_path: Path) -> None:
+    _, solution = solved(model_of(tmp_path, FREE), SolverSettings(name))
+    assert (solution.status, solution.objective, solution.gap) == ("optimal", 0.0, 0.0)
+
+
+def test_the_parts_of_a_plan_that_costs_nothing_come_to_an_end(tmp_path: Path) -> None:
+    model = model_of(tmp_path, FREE)
+    parts = Decomposition(ProblemData(model, all_scenarios(model)), SolverSettings())
+    _, solution = solve_in_parts(parts, parts.settings)
+    assert (solution.status, solution.objective, solution.gap) == ("optimal", 0.0, 0.0)
 
 
 class Faker:

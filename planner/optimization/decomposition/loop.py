@@ -29,7 +29,7 @@ from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.risk import MILLION
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.decisions import counts_of, limited, variables
-from planner.optimization.solution.settings import NOISE, SolverSettings
+from planner.optimization.solution.settings import SolverSettings, relative_gap
 from planner.optimization.solution.solving import (
     Solution,
     Start,
@@ -192,7 +192,7 @@ class Loop:
     def _is_relaxed(self, upper: float, least: float) -> bool:
         """Whether bounds on the relaxation are close enough."""
         relaxed = max(RELAXED_LEAST, RELAXED_SHARE * self.settings.gap)
-        return math.isfinite(upper) and upper - least <= relaxed * abs(upper)
+        return relative_gap(upper, least) <= relaxed
 
     def _whole(self) -> Solution:
         """Solve for whole numbers of purchases."""
@@ -324,7 +324,7 @@ class Loop:
         return self._is_within_gap(self.upper)
 
     def _is_within_gap(self, usd: float) -> bool:
-        return usd - self.lower <= (self.settings.gap + NOISE) * abs(usd)
+        return self.settings.proves(relative_gap(usd, self.lower))
 
     def _improve(self, solution: Solution, upper: float, found: Mapping[Block, Evaluation]) -> None:
         """Keep the purchases of the master as the best so far."""
@@ -351,8 +351,8 @@ class Loop:
         ends = "" if math.isinf(left) else f", {max(0.0, left):.0f} s left"
         between = f"at least {self.lower / MILLION:,.2f} {self.parts.unit}"
         if math.isfinite(upper) and upper >= self.lower:  # else only the relaxation costs so little
-            gap = max(0.0, upper - self.lower) / abs(upper) if upper else 0.0
-            between += f", at most {upper / MILLION:,.2f} M, gap {percent(gap, 3)}"
+            gap = percent(relative_gap(upper, self.lower), 3)
+            between += f", at most {upper / MILLION:,.2f} M, gap {gap}"
         active = {one.name for one in self.master.failures if self._is_active(one)}
         count = f"{len(active):,} of {len(self.master.failures):,} scenarios in the master"
         self.parts.progress(f"{what}: {between}; {count}{ends}")

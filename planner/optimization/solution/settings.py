@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass, field
 from typing import Literal, get_args
+
+from planner.amounts import NOTHING
 
 #: Relative gap that the tolerances of a solver and the digits that it prints leave.
 NOISE = 1e-5
 
 Method = Literal["extensive", "decomposed", "auto"]
+
+
+def relative_gap(cost: float, bound: float) -> float:
+    """Distance of a cost from a bound as a share of the cost; 0 where both are less than a cent.
+
+    Examples
+    --------
+    >>> relative_gap(100.0, 99.0), relative_gap(0.0, -1e-6), relative_gap(0.0, -1.0)
+    (0.01, 0.0, 200.0)
+    """
+    distance = cost - bound
+    if math.isnan(distance) or max(abs(cost), abs(distance)) < NOTHING:  # NaN: there is no plan
+        return 0.0
+    return distance / max(abs(cost), NOTHING)
 
 
 @dataclass(frozen=True)

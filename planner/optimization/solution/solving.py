@@ -24,7 +24,7 @@ from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.decisions import purchases_for
 from planner.optimization.solution.kept import KEPT_SOLVE, KeptSolve, asked_of_solver
 from planner.optimization.solution.scaling import Floats, Scaled, Tolerances
-from planner.optimization.solution.settings import NOISE, SolverSettings
+from planner.optimization.solution.settings import SolverSettings, relative_gap
 from planner.optimization.solution.silence import silent
 from planner.optimization.solution.solvers import PRINTED_DIGITS, Cbc, Highs, logged_bound
 from planner.optimization.solution.strengthening import strengthen
@@ -97,10 +97,7 @@ class Solution:
     @property
     def gap(self) -> float:
         """Relative distance between objective and bound, and what tolerances can hide."""
-        distance = self.objective - self.bound + self.hidden
-        if math.isnan(distance) or not distance:  # there is no plan, or nothing costs anything
-            return 0.0
-        return distance / abs(self.objective) if self.objective else 1.0
+        return relative_gap(self.objective, self.bound - self.hidden)
 
 
 #: A programme, or the recourse of a scenario as one, with its solution.
@@ -224,7 +221,7 @@ def solve(programme: Programme, settings: SolverSettings, start: Start | None = 
     _cancel(programme, values)
     cost = programme.problem.objective.evaluated()
     bound = _proven(outcome, cost, programme.problem, settings)
-    if status == "optimal" and cost - bound > (settings.gap + NOISE) * abs(cost):
+    if status == "optimal" and not settings.proves(relative_gap(cost, bound)):
         status = "feasible"
     fleet = fleet_of(programme, values)
     used = None if start is None else first is not None
