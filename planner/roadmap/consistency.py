@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from planner.plan.consistency import HALF_A_CENT, SUMMED, without_recourse
-from planner.plan.records import FIRM_ONLY, LATE, NO_TIME, NOTHING_LEFT
+from planner.plan.records import FIRM_ONLY, LATE, NO_TIME, NOTHING_LEFT, Plan
 from planner.roadmap.cash import present_value
 from planner.roadmap.records import NodeRecord, Roadmap
 
@@ -60,7 +60,15 @@ def _of_node(node: NodeRecord, roadmap: Roadmap) -> Iterator[str]:
         yield from (
             f"breaks: {text}, which it does not state" for text in late if text not in reasons
         )
-    for text in reasons:
+    yield from unfounded_reasons(plan, node, roadmap)
+    if abs(node.usd_per_year - plan.objective_usd_per_year) > 2 * HALF_A_CENT:
+        yield "usd_per_year is not that of its plan"
+
+
+def unfounded_reasons(plan: Plan, node: NodeRecord, roadmap: Roadmap) -> Iterator[str]:
+    """Reasons of the plan of a node to claim no recourse that its roadmap does not bear out."""
+    late = [f"{LATE}{one.text}" for one in node.shortfalls]
+    for text in without_recourse(plan):
         if text == NO_TIME:
             there = not roadmap.exact
         elif text.removeprefix(LATE).startswith(NOTHING_LEFT):
@@ -69,5 +77,3 @@ def _of_node(node: NodeRecord, roadmap: Roadmap) -> Iterator[str]:
             there = text == FIRM_ONLY or text in late
         if not there:
             yield f"breaks: {text}, of which the roadmap says nothing"
-    if abs(node.usd_per_year - plan.objective_usd_per_year) > 2 * HALF_A_CENT:
-        yield "usd_per_year is not that of its plan"

@@ -11,11 +11,11 @@ from planner.infrastructure.changes import setting
 from planner.infrastructure.loading import load_model
 from planner.plan.consistency import without_recourse
 from planner.plan.files import stated_plan
-from planner.plan.records import FIRM_ONLY, LATE
+from planner.plan.records import FIRM_ONLY, LATE, Plan
 from planner.plan.reopening import Reopened, reopen
 from planner.proof import Check, prove, unchanged
 from planner.roadmap.bridge import last_bridging_period
-from planner.roadmap.consistency import roadmap_contradictions
+from planner.roadmap.consistency import roadmap_contradictions, unfounded_reasons
 from planner.roadmap.files import FILE, is_roadmap, stated_roadmap
 from planner.roadmap.records import Roadmap
 from planner.roadmap.tree import power_at, tree
@@ -37,8 +37,9 @@ def prove_any(
         If there is neither, or no model to be read.
     """
     if not is_roadmap(path):
-        reasons = _reasons(reopen(path, model, lenient=True))
-        return (*prove(path, model, progress), *reasons)
+        opened = reopen(path, model, lenient=True)
+        of_roadmap = () if opened.plan.of_roadmap is None else _beside(opened.plan, path)
+        return (*prove(path, model, progress), *_reasons(opened), *of_roadmap)
     roadmap, file = stated_roadmap(path), path / FILE if path.is_dir() else path
     found = [
         Check("figures add up", tuple(roadmap_contradictions(roadmap))),
@@ -72,6 +73,25 @@ def _reasons(opened: Reopened) -> Iterator[Check]:
         if (text == FIRM_ONLY and not flexible) or (text.startswith(LATE) and not late):
             found.append(f"breaks: {text}, which the horizon of the model does not bear out")
     yield Check(REASONS, tuple(found), "by lead times and power of the horizon")
+
+
+def _beside(plan: Plan, path: Path) -> Iterator[Check]:
+    """The same, held against the roadmap whose folder the plan stands in."""
+    file = (path if path.is_dir() else path.parent).absolute().parent / FILE
+    if not without_recourse(plan):
+        return
+    name = f"{REASONS}, by the roadmap"
+    if not file.exists():
+        yield Check(name, note=f"not checked: there is no {FILE} in the folder above", done=False)
+        return
+    try:
+        roadmap = stated_roadmap(file)
+    except InputError as error:
+        yield Check(name, (str(error.problems[0]),))
+        return
+    node = next((one for one in roadmap.nodes if one.name == plan.of_roadmap), None)
+    differs = () if node is None else tuple(unfounded_reasons(plan, node, roadmap))
+    yield Check(name, differs if node else (f"{file} has no period {plan.of_roadmap}",))
 
 
 def _strange_plans(roadmap: Roadmap, folder: Path) -> Iterator[str]:

@@ -24,7 +24,7 @@ from planner.errors import AuditError, SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.failures import NodeLoss, Scenario
 from planner.infrastructure.fleet import Fleet
-from planner.infrastructure.loading import load_model
+from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.decomposition import evaluation
 from planner.optimization.decomposition.blocks import Floats
 from planner.optimization.decomposition.evaluation import _IDLE, BESIDE, Evaluator, _Idle
@@ -111,6 +111,16 @@ class TestSameOptimum:
         for fleet in (plan.fleet, Fleet.existing(tiny.model)):
             cost = least_cost(data, fleet, whole)
             assert least_cost(data, fleet, EXACT) == (cost and pytest.approx(cost, rel=1e-6))
+
+    def test_capacity_follows_from_purchases_of_several_sizes(
+        self, reference: LoadedModel, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        model = reference.model
+        lost = [one for one in all_scenarios(model) if one.severity == "double"][::40]
+        data = ProblemData(model, tuple(lost))
+        plan = in_parts(data)
+        monkeypatch.setattr(Loop, "run", lambda _: pytest.fail("cuts are learned"))
+        assert least_cost(data, plan.fleet, EXACT) == pytest.approx(plan.objective, rel=1e-6)
 
 
 class TestCuts:

@@ -9,8 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from planner.infrastructure.fleet import Fleet
+from planner.laws.heat import threshold_capacity_mw
 from planner.optimization.decomposition.loop import Loop, decomposes
 from planner.optimization.decomposition.parts import FAR, Decomposition
+from planner.optimization.formulation.algebra import Variable
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.cooling import ridden_through
 from planner.optimization.formulation.families import Family
@@ -19,7 +21,14 @@ from planner.optimization.formulation.problem import Key, ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.recourse import may_exceed_budget
 from planner.optimization.solution.deadline import Deadline
-from planner.optimization.solution.decisions import Decision, bounded, counts_of, settled, variables
+from planner.optimization.solution.decisions import (
+    Decision,
+    bounded,
+    counts_of,
+    limited,
+    settled,
+    variables,
+)
 from planner.optimization.solution.scaling import most, numbers_of
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, solve
@@ -106,9 +115,28 @@ def _solved(
             solution = solve(programme, settings)
         else:
             parts.lay_out(Deadline(settings))
-            loop = Loop(parts, settings)
-            solution = loop.settled() if parts.settled else loop.run()
+            with limited(_capacities(programme, counts)):
+                loop = Loop(parts, settings)
+                solution = loop.settled() if parts.settled else loop.run()
     return replace(programme, data=parts.data), solution
+
+
+def _capacities(
+    programme: Programme, counts: Mapping[Decision, int]
+) -> dict[Variable, tuple[float, float]]:
+    """Capacities without the largest units as purchases fix them, which only bound from above."""
+    chosen, found = variables(programme), dict[Variable, tuple[float, float]]()
+    values = {variable.name: float(counts[key]) for key, variable in chosen.items()}
+    for (plant, units, lost, rise_c, named), left in programme.surviving.items():
+        sizes = {unit: programme.data.unit_mw(plant, unit, rise_c) for unit in units}
+        gone = dict(named)
+        kept = {u: programme.unit_count(plant, u).at(values) - gone.get(u, 0) for u in units}
+        most_mw = max(
+            sum(share * count for share, count in threshold_capacity_mw(sizes, kept, lost, size))
+            for size in {0.0, *sizes.values()}
+        )
+        found |= {x: (most_mw, most_mw) for x in left.terms if x.name not in values}
+    return found
 
 
 def _missed(parts: Decomposition, values: Mapping[str, float]) -> dict[Key, float]:
