@@ -22,6 +22,8 @@ from planner.reporting.characters import fit_streams
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+#: What a full disk, or a standard output that was closed, is called.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
 #: Section of words that are those of every command unless it has its own.
 EVERY = "every command"
 
@@ -140,6 +142,7 @@ def _run(arguments: list[str] | None) -> None:
             os.environ.pop(EPOCH, None)
         with all_interrupts():
             code = cli.main(args=arguments, prog_name="plan", standalone_mode=False)
+        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         text = io.StringIO()
@@ -156,14 +159,14 @@ def _run(arguments: list[str] | None) -> None:
         _say("Interrupted; nothing was written.")
         sys.exit(130)
     except BrokenPipeError:
-        # The reader has gone (`plan … | head`); keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # the reader has gone (`plan … | head`)
         sys.exit(EXIT_ERROR)
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             _say(f"Error: {error.filename}: {error.strerror}")
             sys.exit(EXIT_INPUT)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:
+            _drop_output()
             _say(f"Error: the output cannot be written: {error.strerror}")
             sys.exit(EXIT_ERROR)
         if os.environ.get("PLAN_DEBUG"):
@@ -171,6 +174,14 @@ def _run(arguments: list[str] | None) -> None:
         _say(f"Internal error: {type(error).__name__}: {error}")
         _say("Set PLAN_DEBUG=1 to see where, and please report it.")
         sys.exit(EXIT_ERROR)
+
+
+def _drop_output() -> None:
+    """Drop output that cannot be written; Python would complain about it at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _is_solver_at_work() -> bool:

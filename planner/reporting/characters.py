@@ -7,7 +7,6 @@ import os
 import re
 import sys
 import unicodedata
-from pathlib import Path
 from typing import Any, TextIO
 
 #: Name of the handler of characters that an encoding lacks, for `codecs`.
@@ -68,12 +67,13 @@ def shows_all(stream: TextIO) -> bool:
 def fit_streams() -> None:
     """Let standard output and error replace what their encoding lacks instead of failing.
 
-    Where one of them was closed before (`>&-`), what is written to it is lost.
+    Where standard output was closed before (`>&-`), writing to it fails as it does to a full disk;
+    what is written to a closed standard error is lost.
     """
-    for name in ("stdout", "stderr"):
+    for name, mode in (("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
         stream = getattr(sys, name)
         if stream is None:
-            stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+            stream = os.fdopen(os.open(os.devnull, mode), "w", encoding="utf-8")
             setattr(sys, name, stream)
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None and not shows_all(stream):

@@ -14,6 +14,8 @@ from support import CHECKOUT
 
 from planner.commands import COMMANDS, main
 
+#: A full disk to write to.
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 SHORT = ("--set", "simulation.horizon_minutes=130")
 #: Nothing is sampled where nothing comes up.
 NEVER = ("--only", "surge", "--set", "generators.surge.frequency_per_year=0")
@@ -82,10 +84,29 @@ def test_a_pipe_receives_the_json_document_alone(solver) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="closes standard output by a shell")
-def test_a_plan_is_written_with_standard_output_closed(tmp_path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("to", [">&-", ">&- 2>&-", pytest.param(">/dev/full", marks=FULL)])
+def test_output_that_cannot_be_written_is_an_error(to: str, unbuffered: str) -> None:
+    command = [sys.executable, str(CHECKOUT / "cli.py"), "check", "tiny", "--json"]
+    ran = subprocess.run(
+        ["sh", "-c", f'"$@" {to}', "sh", *command],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+    )
+
+    told = b"" if "2>" in to else b"Error: the output cannot be written: "
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(told)
+    assert ran.stderr.count(b"\n") == bool(told)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes standard output by a shell")
+def test_a_closed_standard_output_is_told_after_the_plan_is_written(tmp_path) -> None:
     command = [sys.executable, str(CHECKOUT / "cli.py"), "optimize", "tiny", *SHORT, "-q"]
     line = f'"$@" -o {tmp_path / "out"} >&-'
     ran = subprocess.run(["sh", "-c", line, "sh", *command], capture_output=True, check=False)
 
-    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert ran.returncode == 1
+    assert ran.stderr == b"Error: the output cannot be written: Bad file descriptor\n"
     assert json.loads(Path(tmp_path / "out" / "plan.json").read_bytes())
