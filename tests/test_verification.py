@@ -14,12 +14,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from support import SHED_LATE, model_of, verdict_of
+from support import SHED_LATE, model_of, solved, verdict_of
 
 import planner.verification
-from planner.errors import SolverError
+from planner.errors import AuditError, SolverError
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import LoadedModel, load_model
+from planner.optimization.formulation.families import Family
+from planner.optimization.formulation.programme import Programme
+from planner.optimization.solution.audit import audit
+from planner.optimization.solution.costs import CostItem
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution
 from planner.rounds import LoopResult
@@ -140,6 +144,47 @@ class TestFirstPlanFailsAndLastSurvives:
     def test_what_was_short_is_on_record(self, outcome: LoopResult) -> None:
         assert {cut.scenario for cut in outcome.learned} == {"loss"}
         assert all(gain.share > 0 for cut in outcome.learned for gain in cut.gains)
+
+
+class TestLazyAudit:
+    def test_of_all_plans_only_the_best_is_audited_and_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        audited = []
+
+        def counted(programme: Programme, solution: Solution) -> tuple[CostItem, ...]:
+            audited.append(solution.objective)
+            return audit(programme, solution)
+
+        monkeypatch.setattr(planner.verification, "audit", counted)
+        outcome = loop(model_of(tmp_path, SHED_LATE))
+        assert outcome.best is not None
+        assert len(outcome.rounds) > 1
+        assert audited == [outcome.best.solution.objective]
+        assert outcome.best.items == outcome.best.items
+        assert len(audited) == 1
+
+    def test_no_plan_that_the_audit_refuses_leaves_the_loop(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refused(*_: object) -> tuple[CostItem, ...]:
+            raise AuditError("refused")
+
+        monkeypatch.setattr(planner.verification, "audit", refused)
+        with pytest.raises(AuditError, match="refused"):
+            loop(model_of(tmp_path, SHED_LATE))
+
+    def test_what_recourse_adds_later_is_not_held_against_a_plan(self, tmp_path: Path) -> None:
+        model = model_of(tmp_path, SHED_LATE)
+        programme, solution = solved(model)
+        then, size = programme.until_now(), len(programme.problem.constraints)
+        added = programme.variable("later", low=1.0)
+        programme.define(added <= 0.5, Family.THRESHOLD, "later")
+        assert len(then.problem.constraints) == size < len(programme.problem.constraints)
+        assert added.name not in {variable.name for variable in then.problem.variables}
+        audit(then, solution)
+        with pytest.raises(AuditError):
+            audit(programme, replace(solution, values=solution.values | {added.name: 1.0}))
 
 
 class TestCauses:

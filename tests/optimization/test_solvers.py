@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from random import Random
 
 import pulp
 import pytest
@@ -15,6 +16,7 @@ from support import EXACT, model_of, solved
 
 from planner.errors import InputError, SolverError
 from planner.infrastructure.entities import Model
+from planner.infrastructure.loading import LoadedModel
 from planner.optimization.decomposition.loop import solve_in_parts
 from planner.optimization.decomposition.parts import Decomposition
 from planner.optimization.formulation.algebra import Problem
@@ -24,8 +26,10 @@ from planner.optimization.formulation.programme import Programme
 from planner.optimization.infeasibility.second_look import confirm_no_plan, least_missed
 from planner.optimization.solution import solvers, solving
 from planner.optimization.solution.audit import audit
+from planner.optimization.solution.decisions import bounded, settled, variables
+from planner.optimization.solution.scaling import Scaled
 from planner.optimization.solution.settings import SolverSettings
-from planner.optimization.solution.solvers import logged_bound
+from planner.optimization.solution.solvers import Relaxation, logged_bound
 from planner.optimization.solution.solving import (
     Solution,
     make_solver,
@@ -229,6 +233,23 @@ def test_the_parts_of_a_plan_that_costs_nothing_come_to_an_end(tmp_path: Path) -
     parts = Decomposition(ProblemData(model, all_scenarios(model)), SolverSettings())
     _, solution = solve_in_parts(parts, parts.settings)
     assert (solution.status, solution.objective, solution.gap) == ("optimal", 0.0, 0.0)
+
+
+def test_the_relaxation_excludes_only_fleets_that_have_no_plan(tiny: LoadedModel) -> None:
+    """Whatever fleet was asked about before."""
+    base = build(ProblemData(tiny.model, all_scenarios(tiny.model)).part(()))
+    chosen, problem, rng = variables(base), base.problem, Random(7)
+    columns = [one.id - problem.first_id for one in chosen.values()]
+    relaxation = Relaxation(Scaled(problem).numbers)
+    seen = set()
+    for most in (0, 1, 2, 4, 8) * 4:
+        counts = {key: min(rng.randint(0, most), round(one.high)) for key, one in chosen.items()}
+        excluded = relaxation.excludes(columns, list(counts.values()))
+        with bounded(base, settled(counts)):
+            possible = run_solver(problem, EXACT).stats.has_solution
+        assert not (excluded and possible), counts
+        seen.add((excluded, possible))
+    assert {(True, False), (False, True)} <= seen
 
 
 class Faker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,24 @@ def test_stacks_add_up_and_demand_is_marked(roadmap: Roadmap) -> None:
     assert shown == pytest.approx(sorted(100 * rps / most for rps in serving.values()))
     marks = sorted(track.mark or 0.0 for track in tracks)
     assert marks == pytest.approx(sorted(100 * n.demand_rps / most for n in roadmap.nodes))
+
+
+@pytest.mark.parametrize(
+    ("status", "gap", "told"),
+    [
+        ("optimal", 0.0, "at most 0.00 % above the cheapest that survives"),
+        # A bound of 80 for a cost of 100.
+        ("optimal", 0.2, "at most 25.00 % above the cheapest that survives"),
+        ("optimal", 1.0, "best found so far"),
+        ("feasible", 0.2, "best found so far"),
+    ],
+)
+def test_how_far_the_roadmap_is_above_its_bound(
+    roadmap: Roadmap, status: str, gap: float, told: str
+) -> None:
+    text = roadmap_page(roadmap.model_copy(update={"status": status, "gap": gap})).decode()
+    badges = re.findall(r'class="badge[^"]*">([^<]*(?:above the cheapest|found so far)[^<]*)', text)
+    assert badges == [told]
 
 
 def test_capital_is_shown_once_for_paths_that_spend_alike(roadmap: Roadmap) -> None:
