@@ -29,6 +29,9 @@ type Graph = nx.DiGraph[str]
 _NOTHING = frozenset[str]()
 #: What supplies a load with power: the feed, and the batteries and generators behind it.
 POWER_SOURCES = ("feed", "ups", "generator")
+#: Relations without which nothing is down at once: clusters heat up first, and emergency capacity
+#: may serve whom clusters do not.
+NOT_AT_ONCE = frozenset({"cools", "routes_to"})
 
 
 def node(kind: str, name: str) -> str:
@@ -204,6 +207,16 @@ def _add_demand(graph: Graph, model: Model) -> None:
                 graph.edges[source, target]["latency_ms"] = model.zones[name].latency_ms[
                     entry.region
                 ]
+    for name in model.tiers:
+        reached = {
+            region
+            for zone, entry in model.zones.items()
+            if entry.demand_rps
+            for region in reachable_regions(model, zone, name)
+        }
+        for cluster, entry in model.clusters.items():
+            if entry.region in reached:
+                _link(graph, node("cluster", cluster), node("tier", name), "routes_to", "routes")
     for name, offer in model.offers.items():
         provider = node("provider", offer.provider)
         graph.add_node(provider, kind="provider", name=offer.provider, plane=None, needs={})

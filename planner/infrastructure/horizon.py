@@ -193,11 +193,17 @@ class Horizon(Entity):
         """Whole periods within which a number of months is over."""
         return math.ceil(months / self.months - 1e-9)
 
-    def first_period(self, name: str) -> int:
-        """First period in which a type or an offer can be ordered, counted from 1."""
+    def first_period(self, name: str, lead_months: float = 0.0) -> int:
+        """First period in which a type or an offer can be ordered, counted from 1.
+
+        What is in service at the start of a period was ordered a lead time before: late in a period
+        that may begin before the first month in which it can be ordered.
+        """
         if name not in self.first_order:
             return 1
-        return 1 + max(0, self.periods_of(month_number(self.first_order[name]) - self.first_month))
+        wait = month_number(self.first_order[name]) - self.first_month
+        service = 1 + self.periods_of(wait + lead_months)
+        return max(1, service - self.periods_of(lead_months))
 
     def lead_months(self, kind: str, entity: str, type_name: str = "") -> float:
         """Lead time of an entity: its own, else that of its type, else that of its kind."""

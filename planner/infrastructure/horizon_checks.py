@@ -95,7 +95,7 @@ def _check_times(model: Model, horizon: Horizon, document: Document) -> None:
 
 
 def _check_first_orders(model: Model, horizon: Horizon, document: Document) -> None:
-    """Nothing exists, or is fixed to be bought, before it can be ordered."""
+    """Nothing exists before it can be ordered, and what is ordered then is of use."""
     there: dict[str, list[str]] = {}
     for name, cluster in model.clusters.items():
         if cluster.existing_gpus:
@@ -116,6 +116,24 @@ def _check_first_orders(model: Model, horizon: Horizon, document: Document) -> N
         elif horizon.first_period(name) > horizon.periods:
             last = month_text(horizon.month_of(horizon.periods))
             document.complain(where, f"{month} is after the last period, which starts in {last}")
+        elif not _arrives(model, horizon, name):
+            last = month_text(horizon.month_of(horizon.periods))
+            message = f"ordered in {month}, it is not in service by the last period, from {last}"
+            document.complain(where, message)
+
+
+def _arrives(model: Model, horizon: Horizon, name: str) -> bool:
+    """Whether any of a type or offer can be in service in time; lead times alone would allow it."""
+    terms = [
+        horizon.lead_months(kind, entity, type_name)
+        for kind, entity, type_name in _purchases(model)
+        if name == type_name
+    ]
+    return not terms or any(
+        horizon.periods_of(months) >= horizon.periods
+        or horizon.first_period(name, months) + horizon.periods_of(months) <= horizon.periods
+        for months in terms
+    )
 
 
 def _check_power(horizon: Horizon, document: Document) -> None:

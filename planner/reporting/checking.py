@@ -66,6 +66,7 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
                 "scenarios": [scenario.name for scenario in scenarios],
                 "planned": None if selection is None else selection.names,
                 "not_judged": silent,
+                "rules_never_judged": _never_judged(model),
                 "largest_losses": [
                     blast_data(graph, loss) | {"left_of_peak_demand": left[loss.failed]}
                     for loss in losses
@@ -91,7 +92,7 @@ def show_check(loaded: LoadedModel, as_json: bool) -> None:
         say(console, ", ".join(tiers), lead="  ")
         say(console, f"places and machines: {', '.join(places) or 'none'}", lead="    ")
         say(console, f"services, with all replicas: {', '.join(services) or 'none'}", lead="    ")
-    _show_zones(console, by_zone)
+    _show_zones(console, by_zone, any(points.values()))
     heading(console, "Emergency cooling and what it shares with the primary")
     for pair, nodes_shared in shared.items():
         text = f"shares {', '.join(nodes_shared)}" if nodes_shared else "independent"
@@ -187,6 +188,14 @@ def _show_held(
     if silent:
         text = f"The standard requires nothing of {listed(silent, MOST_NAMED)}."
         say(console, text, style="bold yellow")
+    late = _never_judged(model)
+    if late:
+        text = (
+            f"The simulation ends at minute {model.simulation.horizon_minutes:g} "
+            f"(simulation.horizon_minutes): {listed(late, MOST_NAMED)} "
+            f"{'is' if len(late) == 1 else 'are'} never judged."
+        )
+        say(console, text, style="bold yellow")
     if loaded.replaced:
         heading(console, "Inherited lists that it replaces")
         for line in loaded.replaced:
@@ -194,11 +203,26 @@ def _show_held(
 
 
 def _asked(model: Model, scenario: Scenario) -> bool:
-    return any(floor.least_served for floor in floors(model, scenario.severity))
+    return any(
+        floor.least_served and floor.from_minute < model.simulation.horizon_minutes
+        for floor in floors(model, scenario.severity)
+    )
 
 
-def _show_zones(console: Console, points: Mapping[str, Mapping[str, tuple[str, ...]]]) -> None:
-    """What leaves zones in the dark, tiers with the same nodes together."""
+def _never_judged(model: Model) -> list[str]:
+    """Rules of the standard that begin when the simulation has ended."""
+    return [
+        f"standard.{severity}[{index}]"
+        for severity, rules in model.standard.items()
+        for index, rule in enumerate(rules)
+        if rule.least_served and rule.from_minute >= model.simulation.horizon_minutes
+    ]
+
+
+def _show_zones(
+    console: Console, points: Mapping[str, Mapping[str, tuple[str, ...]]], named: bool
+) -> None:
+    """What leaves zones in the dark, tiers with the same nodes together, besides those named."""
     heading(console, "Single points of failure by zone: what leaves it without service")
     grouped: dict[tuple[str, ...], dict[str, list[str]]] = {}
     for zone, tiers in points.items():
@@ -210,7 +234,7 @@ def _show_zones(console: Console, points: Mapping[str, Mapping[str, tuple[str, .
         say(console, told, lead="  ")
         say(console, ", ".join(nodes), lead="    ")
     if not grouped:
-        say(console, "nothing", lead="  ")
+        say(console, "nothing besides these" if named else "nothing", lead="  ")
 
 
 def _by_nodes(points: dict[str, tuple[str, ...]]) -> dict[tuple[str, ...], list[str]]:

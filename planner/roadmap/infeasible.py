@@ -23,6 +23,8 @@ from planner.roadmap.tree import leaves
 ROUGH_GAP = 0.01
 #: Halvings of the growth that is looked for.
 HALVINGS = 5
+#: Times as much of what is tried without a limit.
+MORE = 100
 #: Most failures that are named.
 MOST_NAMED = 8
 
@@ -75,7 +77,7 @@ class NoRoadmap:
         found += [f"{one.text}: all costs up to then {money(one.npv_usd)}" for one in self.helps]
         if not self.helps and self.complete:
             found.append(
-                "neither larger budgets, more construction, shorter lead times, more cloud nor "
+                "neither larger budgets, more construction, power, cloud, shorter lead times nor "
                 "demand as in the first period would help: `plan optimize` on its demand says why"
             )
         if not self.complete:
@@ -134,9 +136,18 @@ def _helps(model: Model, horizon: Horizon, solved: Solved) -> Iterator[Help]:
         if solution.status != "infeasible":
             text = "construction capacity without a limit"
             yield Help("construction", text, solution.objective)
+    steps = tuple(s.replace(firm_mw=MORE * max(1.0, s.firm_mw)) for s in horizon.power)
+    regions = {
+        n: r.replace(power_limit_mw=MORE * max(1.0, r.power_limit_mw))
+        for n, r in model.regions.items()
+    }
+    _, solution = solved(horizon.replace(power=steps), model.replace(regions=regions))
+    if solution.status != "infeasible":
+        yield Help("power", "power of regions without a limit", solution.objective)
     yield from _earlier(horizon, solved)
     more = {
-        n: o.replace(available_gpus=100 * max(1, o.available_gpus)) for n, o in model.offers.items()
+        n: o.replace(available_gpus=MORE * max(1, o.available_gpus))
+        for n, o in model.offers.items()
     }
     if more:
         made, solution = solved(horizon, model.replace(offers=more))

@@ -128,7 +128,7 @@ def _item(
     name = entity if kind == "emergency" else type_name
     return Item(
         kind, asset, type_name, region, count_each, assets, price_of, months,
-        horizon.first_period(name), horizon.periods_of(months), max(1, life),
+        horizon.first_period(name, months), horizon.periods_of(months), max(1, life),
     )  # fmt: skip
 
 

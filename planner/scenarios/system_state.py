@@ -12,7 +12,7 @@ import networkx as nx
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet, possible_units
-from planner.infrastructure.graph import Dependencies, Graph, dependencies, node
+from planner.infrastructure.graph import NOT_AT_ONCE, Dependencies, Graph, dependencies, node
 from planner.infrastructure.measures import absent_feeds
 from planner.infrastructure.supply import PowerLimit, PowerSupply
 from planner.scenarios.demand import peak_hour
@@ -230,16 +230,16 @@ def dependency_index(model: Model, graph: Graph) -> DependencyIndex:
     known = _INDICES.get(graph)
     if known is not None and known.model is model:
         return known
-    cools, power = frozenset({"cools"}), frozenset({"cools", "powers"})
+    power = NOT_AT_ONCE | {"powers"}
     places = {
         place: (str(data["kind"]), str(data.get("service", data["name"])))
         for place, data in graph.nodes(data=True)
     }
     index = DependencyIndex(
         model,
-        dependencies(graph, cools),
+        dependencies(graph, NOT_AT_ONCE),
         dependencies(graph, power),
-        dependencies(graph, cools, all_measures=True),
+        dependencies(graph, NOT_AT_ONCE, all_measures=True),
         dependencies(graph, power, all_measures=True),
         places,
     )

@@ -70,6 +70,15 @@ class TestCheck:
         for nodes in ran.json["single_points_of_failure"].values():
             assert "region:us-east" in nodes
 
+    def test_rules_that_begin_after_the_simulation_has_ended_are_named(self, plan):
+        late = ("--set", "simulation.horizon_minutes=100")
+        held = plan("check", "tiny", "--json", *late).json
+        assert held["rules_never_judged"] == ["standard.common[1]", "standard.region[2]"]
+        assert not held["not_judged"]
+        told = " ".join(plan("check", "tiny", *late).out.split())
+        assert "standard.common[1] and standard.region[2] are never judged" in told
+        assert plan("check", "tiny", "--json").json["rules_never_judged"] == []
+
     @pytest.mark.parametrize("name", ["chatgpt-2023", "chatgpt-2023-v2", "hyperscaler-12", "tiny"])
     def test_shipped_models_are_valid(self, plan, name):
         assert plan("check", name).code == 0

@@ -25,6 +25,7 @@ from planner.infrastructure.graph import (
     single_points_of_failure,
 )
 from planner.infrastructure.loading import load_model
+from planner.scenarios.system_state import dependency_index
 
 REFERENCE = load_model("chatgpt-2023").model
 GRAPH = build_graph(REFERENCE)
@@ -216,9 +217,29 @@ class TestSinglePointsOfFailure:
         assert "replica:session-store@us-east#1" in points["consumer_plus"]
         assert "replica:session-store@us-east#1" not in points["enterprise_critical"]
 
-    def test_a_tier_without_an_entry_has_none(self, tiny):
+    def test_a_tier_without_an_entry_has_none_in_two_regions(self, tiny):
         points = single_points_of_failure(build_graph(tiny.model))
         assert points == {"business": (), "free": ()}
+
+    def test_the_only_region_that_a_tier_reaches_is_one(self, tiny):
+        """West is 70 ms away from east: beyond the limit of `business`, within that of `free`."""
+        near = tiny.model.tiers["business"].replace(latency_limit_ms=40.0)
+        zones = {"west-users": tiny.model.zones["west-users"]}
+        model = tiny.model.replace(tiers=tiny.model.tiers | {"business": near}, zones=zones)
+        points = single_points_of_failure(build_graph(model))
+        alone = ("cluster:west-gpus", "region:west")
+        assert points == {"business": alone, "free": ()}
+
+    def test_the_only_cluster_with_gpus_is_one(self, tiny):
+        """Whatever could be bought elsewhere."""
+        graph = build_graph(tiny.model)
+        points = single_points_of_failure(graph, frozenset({"cluster:east-gpus"}))
+        assert points["free"] == points["business"] == ("cluster:west-gpus", "region:west")
+
+    def test_a_tier_without_clusters_is_left_to_the_cloud_by_programme_and_simulation(self, tiny):
+        index = dependency_index(tiny.model, build_graph(tiny.model))
+        state = index.state(frozenset({"region:west", "region:east"}))
+        assert not state.tiers_down
 
 
 class TestIndependence:

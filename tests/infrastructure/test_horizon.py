@@ -122,6 +122,40 @@ def test_lead_times_of_entities_come_before_those_of_types_and_kinds():
     assert horizon.first_period("new") == 3
 
 
+@given(
+    st.sampled_from(["quarter", "half-year", "year"]),
+    st.integers(0, 40),
+    st.integers(0, 30),
+)
+def test_what_can_be_ordered_late_in_a_period_is_in_service_in_the_next(period, first, lead):
+    """Month by month: the first period that an order of the first month or later is in time for."""
+    start = month_number("2026-01")
+    horizon = Horizon(
+        start="2026-01", period=period, periods=3, first_order={"new": month_text(start + first)}
+    )
+    leads = horizon.periods_of(lead)
+    in_time = next(
+        p
+        for p in range(1 + leads, 100)
+        if horizon.month_of(p) - lead >= start + first or first == 0
+    )
+    assert horizon.first_period("new", lead) + leads == in_time
+
+
+def test_what_comes_too_late_to_be_of_use_is_refused(tmp_path):
+    text = """
+extends: tiny
+horizon:
+  {start: 2026-01, period: half-year, periods: 3, order_months: {cooling: 5},
+   first_order: {air-1: MONTH}}
+"""
+    said = problems(tmp_path, text.replace("MONTH", "2026-09"))
+    assert "ordered in 2026-09, it is not in service by the last period, from 2027-01" in said
+    file = tmp_path / "model.yaml"
+    file.write_text(text.replace("MONTH", "2026-08"))
+    load_model(file)
+
+
 def test_a_model_without_a_horizon_means_what_it_meant():
     assert load_model("tiny").model.horizon is None
 

@@ -503,7 +503,8 @@ class TestPageOfItsOwn:
             "plant:west-chillers",
             "plant:west-air",
         }
-        assert {ids[i] for i in cluster["to"]} == {"zone:west-users", "zone:east-users"}
+        served = {"zone:west-users", "zone:east-users", "tier:business", "tier:free"}
+        assert {ids[i] for i in cluster["to"]} == served
 
 
 @pytest.mark.skipif(PROGRAM is None, reason="no chromium here: Debian's package has it")

@@ -20,7 +20,7 @@ from test_every_hour import DAY, fails_somewhere
 from planner.commands.options import Output
 from planner.errors import InputError, SolverError
 from planner.infrastructure.entities import Model
-from planner.infrastructure.horizon import Horizon
+from planner.infrastructure.horizon import Horizon, PowerStep
 from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.decomposition.size import TooLarge
 from planner.optimization.formulation.algebra import Expression
@@ -604,6 +604,14 @@ def test_the_first_period_that_cannot_be_met_and_what_would_help(growing: Loaded
     assert {"budget"} <= {one.kind for one in found.helps}
     more = next(one for one in found.helps if one.kind == "budget")
     assert "in 2027" in more.text
+
+
+def test_power_that_is_short_in_a_later_period_is_named(growing: LoadedModel) -> None:
+    step = PowerStep(region="west", from_period=2, firm_mw=0.1)
+    model = growing.model.replace(horizon=growing.model.horizon.replace(power=(step,)))
+    result, roadmap = make(replace(growing, model=model), EXACT)
+    assert roadmap is None
+    assert "power" in {one.kind for one in why_none(model, result, EXACT).helps}
 
 
 def test_period_by_period_it_costs_the_same(

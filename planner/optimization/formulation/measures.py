@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import combinations
 
-from planner.infrastructure.graph import Dependencies, node
+from planner.infrastructure.graph import NOT_AT_ONCE, Dependencies, node
 from planner.optimization.formulation.algebra import Expression, sum_of
 from planner.optimization.formulation.availability import Availability
 from planner.optimization.formulation.families import Family
@@ -155,7 +155,7 @@ def _groups(programme: Programme, outage: Outage, name: str, powered: bool) -> l
     if name.startswith("measure:"):
         bought = 1 * programme.purchases.measures[name.removeprefix("measure:")]
         return [(1, [Availability(bought)])]
-    ignored = {"cools"} if powered else {"cools", "powers"}
+    ignored = NOT_AT_ONCE if powered else NOT_AT_ONCE | {"powers"}
     supporters: dict[str, list[Availability]] = {}
     for source, _, edge in graph.in_edges(name, data=True):
         if edge["relation"] not in ignored:
