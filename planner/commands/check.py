@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import click
 
-from planner.commands.options import (
-    ModelArgument,
-    Output,
-    model_argument,
-    output_options,
-)
+from planner.commands.options import ModelArgument, Output, model_argument, output_options
 from planner.commands.progress import plan_line, settings_of
 from planner.errors import EXIT_DONE
 

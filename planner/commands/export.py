@@ -6,12 +6,7 @@ from pathlib import Path
 
 import click
 
-from planner.commands.options import (
-    ModelArgument,
-    Output,
-    model_argument,
-    output_options,
-)
+from planner.commands.options import ModelArgument, Output, model_argument, output_options
 from planner.commands.progress import plan_line
 from planner.errors import EXIT_DONE, InputError, OutputError
 

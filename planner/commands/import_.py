@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import (
-    Output,
-    complete_models,
-    file_option,
-    output_options,
-)
+from planner.commands.options import Output, complete_models, file_option, output_options
 from planner.commands.progress import plan_line
 from planner.errors import EXIT_DONE, InputError
 from planner.files import check_file, write_file

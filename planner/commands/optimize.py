@@ -26,12 +26,7 @@ from planner.commands.start_options import (
     checkpoint_options,
     start_options,
 )
-from planner.errors import (
-    EXIT_DONE,
-    EXIT_INFEASIBLE,
-    EXIT_NOT_SURVIVED,
-    EXIT_TIME_LIMIT,
-)
+from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, EXIT_NOT_SURVIVED, EXIT_TIME_LIMIT
 
 if TYPE_CHECKING:
     from planner.infrastructure.entities import Model

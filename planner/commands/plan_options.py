@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import (
-    DEFAULT_MODEL,
-    Output,
-    bundle,
-    optional_model,
-    setting_option,
-)
+from planner.commands.options import DEFAULT_MODEL, Output, bundle, optional_model, setting_option
 
 if TYPE_CHECKING:
     from planner.infrastructure.failures import Scenario

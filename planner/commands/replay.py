@@ -6,12 +6,7 @@ from pathlib import Path
 
 import click
 
-from planner.commands.options import (
-    Output,
-    file_option,
-    output_options,
-    setting_option,
-)
+from planner.commands.options import Output, file_option, output_options, setting_option
 from planner.errors import EXIT_DONE
 
 DEFAULT_INCIDENT = "chatgpt-2023"

@@ -19,12 +19,7 @@ from planner.commands.options import (
     workers_options,
 )
 from planner.commands.scenario_options import selection_options
-from planner.errors import (
-    EXIT_DONE,
-    EXIT_INFEASIBLE,
-    EXIT_NOT_SURVIVED,
-    EXIT_TIME_LIMIT,
-)
+from planner.errors import EXIT_DONE, EXIT_INFEASIBLE, EXIT_NOT_SURVIVED, EXIT_TIME_LIMIT
 
 if TYPE_CHECKING:
     from planner.infrastructure.loading import LoadedModel

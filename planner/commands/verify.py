@@ -6,12 +6,7 @@ from pathlib import Path
 
 import click
 
-from planner.commands.options import (
-    Output,
-    optional_model,
-    output_options,
-    workers_options,
-)
+from planner.commands.options import Output, optional_model, output_options, workers_options
 from planner.errors import EXIT_DONE, EXIT_NOT_SURVIVED
 
 

@@ -18,32 +18,12 @@ from typing import Any, Literal, get_args, get_origin
 
 from planner.errors import InputError, PlannerError, Problem, collected, refuse
 from planner.files import read_bytes
-from planner.imports.inventory import (
-    Asked,
-    Fields,
-    Finding,
-    Importer,
-    Inventory,
-    Stated,
-    shown,
-)
+from planner.imports.inventory import Asked, Fields, Finding, Importer, Inventory, Stated, shown
 from planner.imports.model_text import completed
 from planner.infrastructure.entities import Model
-from planner.infrastructure.field_types import (
-    SECTIONS,
-    SERIES,
-    field_info,
-    members,
-    types_at,
-)
+from planner.infrastructure.field_types import SECTIONS, SERIES, field_info, members, types_at
 from planner.infrastructure.loading import model_of
-from planner.infrastructure.source import (
-    Document,
-    Path_,
-    SourcePosition,
-    is_file,
-    nearest,
-)
+from planner.infrastructure.source import Document, Path_, SourcePosition, is_file, nearest
 from planner.infrastructure.tables import (
     OWNER,
     Cell,

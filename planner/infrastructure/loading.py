@@ -41,14 +41,7 @@ from planner.infrastructure.fields import NAME_LENGTH
 from planner.infrastructure.horizon import MONTH_PATTERN
 from planner.infrastructure.overrides import apply_overrides, changes_of, merged, multiplied
 from planner.infrastructure.quantities import QUANTITY_STARTS, factor, quantity
-from planner.infrastructure.source import (
-    Document,
-    is_file,
-    nearest,
-    parse_yaml,
-    printable,
-    walk,
-)
+from planner.infrastructure.source import Document, is_file, nearest, parse_yaml, printable, walk
 from planner.infrastructure.tables import csv_grid, read_entries, read_series
 
 MOST_ANCESTORS = 20

@@ -20,13 +20,7 @@ from planner.infrastructure.complaints import complain
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import plant_units, retirable_blocks, retirable_units
 from planner.infrastructure.loading import LoadedModel
-from planner.infrastructure.source import (
-    Document,
-    SourcePosition,
-    is_file,
-    nearest,
-    printable,
-)
+from planner.infrastructure.source import Document, SourcePosition, is_file, nearest, printable
 from planner.infrastructure.tables import guarded
 from planner.json_text import json_text
 from planner.plan.consistency import (

@@ -18,14 +18,7 @@ from planner.pytest_support.options import MODEL_OPTION, PLAN_OPTION, ROOT, SETS
 from planner.pytest_support.verdicts import Floats, Judge
 from planner.scenarios.hours import failure_and_hour, matches
 from planner.scenarios.standard import ALL, TOLERANCE, in_words
-from planner.selection import (
-    OPTION,
-    Selection,
-    Wanted,
-    _check_sets,
-    parse_sets,
-    select,
-)
+from planner.selection import OPTION, Selection, Wanted, _check_sets, parse_sets, select
 from planner.simulation.verdict import Verdict, worst_of
 
 if TYPE_CHECKING:

@@ -9,14 +9,7 @@ from pydantic import BeforeValidator, Field, Strict, StringConstraints
 
 from planner.files import package_table
 from planner.infrastructure.failures import Scenario
-from planner.infrastructure.fields import (
-    LARGEST,
-    Entity,
-    Flag,
-    Name,
-    PositiveAmount,
-    Text,
-)
+from planner.infrastructure.fields import LARGEST, Entity, Flag, Name, PositiveAmount, Text
 
 MINUTES_PER_DAY = 24 * 60
 MOST_CALIBRATED = 4

@@ -15,13 +15,7 @@ from planner.infrastructure.catalogue import INCIDENT, shipped_incidents, shippe
 from planner.infrastructure.complaints import complain, shown_value
 from planner.infrastructure.fields import NAME_LENGTH
 from planner.infrastructure.loading import LoadedModel, find_file, load_model
-from planner.infrastructure.source import (
-    Document,
-    is_file,
-    nearest,
-    parse_yaml,
-    printable,
-)
+from planner.infrastructure.source import Document, is_file, nearest, parse_yaml, printable
 from planner.replay.checks import check_incident
 from planner.replay.incident import CLOCK_PATTERN, START_PATTERN, Incident
 

@@ -9,12 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from planner.amounts import counted, listed, millions, money, number, percent
-from planner.analysis.explanation import (
-    DecisionNote,
-    Explanation,
-    FirstRound,
-    describe,
-)
+from planner.analysis.explanation import DecisionNote, Explanation, FirstRound, describe
 from planner.analysis.marginal import Difference, Removal, Worth
 from planner.analysis.what_if import Tightness
 from planner.optimization.solution.decisions import Decision

@@ -11,12 +11,7 @@ from planner.amounts import millions, money, number, percent
 from planner.finance.builds import RUNNING, Purchase
 from planner.finance.cashflow import CashFlow
 from planner.finance.study import DECADE, FinanceStudy, Valued
-from planner.finance.tables import (
-    cash_flow_columns,
-    coverage_note,
-    finance_data,
-    worse_notes,
-)
+from planner.finance.tables import cash_flow_columns, coverage_note, finance_data, worse_notes
 from planner.reliability.estimates import Estimate
 from planner.reliability.estimates import percent as availability
 from planner.reporting.tables import Cell, Row, Table, figures, texts

@@ -15,12 +15,7 @@ from planner.laws.money import HOURS_PER_YEAR, lost_usd
 from planner.memory import available_bytes
 from planner.optimization.decomposition.size import GIB, TooLarge, estimated
 from planner.optimization.formulation import objective
-from planner.optimization.formulation.algebra import (
-    Expression,
-    Problem,
-    Variable,
-    sum_of,
-)
+from planner.optimization.formulation.algebra import Expression, Problem, Variable, sum_of
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.labels import label
@@ -31,15 +26,7 @@ from planner.optimization.formulation.variables import StageVariables
 from planner.optimization.solution.decisions import Decision, variables
 from planner.roadmap.items import Item, Kind, fixed_path, items_of
 from planner.roadmap.programme import NodeProgramme, OrderKey, RoadmapProgramme, Section
-from planner.roadmap.tree import (
-    Node,
-    changes_at,
-    leaves,
-    line_of,
-    power_at,
-    tree,
-    with_flexible,
-)
+from planner.roadmap.tree import Node, changes_at, leaves, line_of, power_at, tree, with_flexible
 
 #: Scenarios to survive in a node, given its model.
 ScenariosAt = Callable[[Model], tuple[Scenario, ...]]

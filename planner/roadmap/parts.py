@@ -27,13 +27,7 @@ from planner.optimization.decomposition.loop import (
 )
 from planner.optimization.decomposition.master import Failure, Learned, Master
 from planner.optimization.decomposition.parts import Decomposition
-from planner.optimization.formulation.algebra import (
-    AT_MOST,
-    Constraint,
-    Problem,
-    Variable,
-    sum_of,
-)
+from planner.optimization.formulation.algebra import AT_MOST, Constraint, Problem, Variable, sum_of
 from planner.optimization.formulation.labels import joined, label, part
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme

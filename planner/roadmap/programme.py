@@ -23,21 +23,14 @@ from typing import NamedTuple
 
 from planner.infrastructure.entities import Model
 from planner.infrastructure.horizon import Horizon
-from planner.optimization.formulation.algebra import (
-    Constraint,
-    Problem,
-    Variable,
-)
+from planner.optimization.formulation.algebra import Constraint, Problem, Variable
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.labels import joined, label, part
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.formulation.purchases import simulated_cuts
 from planner.roadmap.items import Item, Kind
-from planner.roadmap.tree import (
-    Node,
-    line_of,
-)
+from planner.roadmap.tree import Node, line_of
 
 
 class OrderKey(NamedTuple):

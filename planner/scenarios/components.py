@@ -11,13 +11,7 @@ from planner.infrastructure.failures import HourChoice, NodeLoss, Scenario, Seve
 from planner.infrastructure.fields import NAME_LENGTH
 from planner.infrastructure.graph import build_graph, node
 from planner.scenarios.event_grid import events_on_grid
-from planner.scenarios.generators import (
-    family,
-    plant_loss,
-    primary_plants,
-    terms_of,
-    unit_counts,
-)
+from planner.scenarios.generators import family, plant_loss, primary_plants, terms_of, unit_counts
 from planner.scenarios.power import feed_steps, node_losses
 from planner.scenarios.system_state import DependencyIndex, dependency_index
 

@@ -17,13 +17,7 @@ from planner.infrastructure.failures import Scenario
 from planner.infrastructure.fleet import Fleet
 from planner.laws.compiling import compiled
 from planner.scenarios.timeline import state_with
-from planner.simulation.arrays import (
-    Course,
-    State,
-    course_of,
-    state_of,
-    with_lost_clusters,
-)
+from planner.simulation.arrays import Course, State, course_of, state_of, with_lost_clusters
 from planner.simulation.build import prepare
 from planner.simulation.caches import look_into_caches, warm_caches
 from planner.simulation.dispatch import dispatch, learn_capacity, look_for_heat, provide_capacity

@@ -18,12 +18,7 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet, plant_units, unit_mw
 from planner.infrastructure.supply import PowerLimit
 from planner.laws.heat import heat_at_utilisation_mw
-from planner.scenarios.services import (
-    degradation,
-    limited_services,
-    passing_share,
-    replicas_up,
-)
+from planner.scenarios.services import degradation, limited_services, passing_share, replicas_up
 from planner.scenarios.system_state import SystemState
 from planner.simulation.supply import SharedPower
 

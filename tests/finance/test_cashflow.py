@@ -13,14 +13,7 @@ from hypothesis import strategies as st
 from planner.finance.appraisal import appraise, returns
 from planner.finance.assumptions import Assumptions
 from planner.finance.builds import Purchase, Running
-from planner.finance.cashflow import (
-    CashFlow,
-    Losses,
-    Position,
-    asset_flows,
-    cash_flow,
-    value_after,
-)
+from planner.finance.cashflow import CashFlow, Losses, Position, asset_flows, cash_flow, value_after
 from planner.infrastructure.policies import TaxLives
 
 NOTHING = Position("base", (), (), Losses(), 0, 0.0)

@@ -10,12 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from planner.infrastructure.catalogue import (
-    CATALOGUES,
-    catalogue,
-    demand_shape,
-    demand_shape_names,
-)
+from planner.infrastructure.catalogue import CATALOGUES, catalogue, demand_shape, demand_shape_names
 from planner.infrastructure.entities import Model
 from planner.infrastructure.loading import load_model
 from planner.scenarios.demand import peak_hour, weekly_demand

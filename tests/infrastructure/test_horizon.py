@@ -7,13 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.errors import InputError
-from planner.infrastructure.horizon import (
-    MONTH_PATTERN,
-    Course,
-    Horizon,
-    month_number,
-    month_text,
-)
+from planner.infrastructure.horizon import MONTH_PATTERN, Course, Horizon, month_number, month_text
 from planner.infrastructure.horizon_checks import least_capital_usd
 from planner.infrastructure.loading import load_model
 from planner.infrastructure.schema import model_schema

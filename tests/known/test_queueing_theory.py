@@ -19,12 +19,7 @@ import pytest
 from laws.exact import erlang_c
 from laws.written import dropped_of
 
-from planner.laws.queues import (
-    QueueOutcome,
-    competing_queue,
-    p99_wait_seconds,
-    waiting_probability,
-)
+from planner.laws.queues import QueueOutcome, competing_queue, p99_wait_seconds, waiting_probability
 
 
 def one(value: float) -> np.ndarray:

@@ -11,12 +11,7 @@ from hypothesis import strategies as st
 from laws.exact import erlang_c
 from numpy.typing import NDArray
 
-from planner.laws.queues import (
-    QueueOutcome,
-    competing_queue,
-    p99_wait_seconds,
-    waiting_probability,
-)
+from planner.laws.queues import QueueOutcome, competing_queue, p99_wait_seconds, waiting_probability
 
 Floats = NDArray[np.float64]
 LOADS = np.concatenate([np.linspace(0.1, 0.99, 90), [0.995, 0.999, 0.9999]])

@@ -8,12 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from laws.exact import amplification
 
-from planner.laws.retries import (
-    RetryTerms,
-    admitted_share,
-    pool_rate,
-    repeat,
-)
+from planner.laws.retries import RetryTerms, admitted_share, pool_rate, repeat
 
 shares = st.floats(0.0, 1.0)
 policies = st.lists(

@@ -23,12 +23,7 @@ from planner.optimization.solution.decisions import Decision, bounded, counts, s
 from planner.optimization.solution.hours import PlannedHours, planned_hours
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import solve
-from planner.scenarios.demand import (
-    Floats,
-    demand_at,
-    largest_demand_by_hour,
-    peak_hour,
-)
+from planner.scenarios.demand import Floats, demand_at, largest_demand_by_hour, peak_hour
 from planner.scenarios.generators import all_scenarios
 from planner.scenarios.hours import at_hour, hottest_days
 

@@ -30,12 +30,7 @@ from planner.optimization.solution.decisions import bounded, settled, variables
 from planner.optimization.solution.scaling import Scaled
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solvers import Relaxation, logged_bound
-from planner.optimization.solution.solving import (
-    Solution,
-    make_solver,
-    run_solver,
-    solve,
-)
+from planner.optimization.solution.solving import Solution, make_solver, run_solver, solve
 from planner.scenarios.generators import all_scenarios
 
 #: A solver's own tolerances on rows move the objective this much.

@@ -8,12 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.infrastructure.failures import Scenario
-from planner.pytest_support.failure_text import (
-    BARS,
-    fractions,
-    happening,
-    sparkline,
-)
+from planner.pytest_support.failure_text import BARS, fractions, happening, sparkline
 
 
 @given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))

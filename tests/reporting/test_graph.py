@@ -24,12 +24,7 @@ from support import model_of
 from planner.errors import InputError
 from planner.infrastructure.catalogue import shipped_models
 from planner.infrastructure.fleet import Fleet
-from planner.infrastructure.graph import (
-    blast_radius,
-    build_graph,
-    down_nodes,
-    without_equipment,
-)
+from planner.infrastructure.graph import blast_radius, build_graph, down_nodes, without_equipment
 from planner.infrastructure.graph import single_points_of_failure as points_of
 from planner.infrastructure.loading import load_model
 from planner.reporting.graph import export as graph_export

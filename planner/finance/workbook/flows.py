@@ -10,13 +10,7 @@ import numpy as np
 
 from planner.finance.appraisal import BuildAppraisal, costs_after_tax
 from planner.finance.assumptions import Assumptions
-from planner.finance.cashflow import (
-    CashFlow,
-    Position,
-    asset_flows,
-    loss_index,
-    running_by_year,
-)
+from planner.finance.cashflow import CashFlow, Position, asset_flows, loss_index, running_by_year
 from planner.finance.workbook.assets import (
     BOOK,
     CAPITAL,

@@ -21,13 +21,7 @@ import numpy as np
 
 from planner.errors import SolverError
 from planner.optimization.decomposition.blocks import Block, Floats, Form, Structure, Whole
-from planner.optimization.formulation.algebra import (
-    AT_LEAST,
-    AT_MOST,
-    EQUAL,
-    Expression,
-    Variable,
-)
+from planner.optimization.formulation.algebra import AT_LEAST, AT_MOST, EQUAL, Expression, Variable
 from planner.optimization.solution.deadline import OutOfTime
 from planner.workers import workers
 

@@ -30,13 +30,7 @@ from planner.optimization.formulation.risk import MILLION
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.decisions import counts_of, limited, variables
 from planner.optimization.solution.settings import SolverSettings, relative_gap
-from planner.optimization.solution.solving import (
-    Solution,
-    Start,
-    Status,
-    run_solver,
-    solve,
-)
+from planner.optimization.solution.solving import Solution, Start, Status, run_solver, solve
 
 #: Relative gap at which the relaxation ends, as a share of the gap asked for, and at least.
 RELAXED_SHARE, RELAXED_LEAST = 0.25, 1e-6

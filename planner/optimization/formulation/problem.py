@@ -12,26 +12,9 @@ import numpy as np
 
 from planner.infrastructure.entities import GpuType, Measure, Model
 from planner.infrastructure.failures import Scenario
-from planner.infrastructure.fleet import (
-    heat_of,
-    plant_units,
-    running_units,
-    unit_mw,
-    with_chillers,
-)
-from planner.infrastructure.graph import (
-    Graph,
-    build_graph,
-    node,
-    offer_in_reach,
-    reachable_regions,
-)
-from planner.infrastructure.measures import (
-    capped,
-    scenarios_with,
-    with_automatic,
-    with_measures,
-)
+from planner.infrastructure.fleet import heat_of, plant_units, running_units, unit_mw, with_chillers
+from planner.infrastructure.graph import Graph, build_graph, node, offer_in_reach, reachable_regions
+from planner.infrastructure.measures import capped, scenarios_with, with_automatic, with_measures
 from planner.infrastructure.supply import (
     PowerLimit,
     PowerSupply,
@@ -42,11 +25,7 @@ from planner.laws.traffic import serving_rps
 from planner.optimization.formulation.crowds import Crowd, Group, find_crowds
 from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.simulated import SimulatedCut
-from planner.optimization.formulation.stages import (
-    ReactionVariant,
-    Stage,
-    cannot_bind,
-)
+from planner.optimization.formulation.stages import ReactionVariant, Stage, cannot_bind
 from planner.optimization.formulation.time_slices import cut_like, cut_stages
 from planner.scenarios.climate import in_season
 from planner.scenarios.demand import Floats, peak_hour, weekly_demand

@@ -21,12 +21,7 @@ from collections.abc import Mapping
 from itertools import product
 from types import MappingProxyType
 
-from planner.infrastructure.fleet import (
-    heat_of,
-    retirable_blocks,
-    retirable_units,
-    with_chillers,
-)
+from planner.infrastructure.fleet import heat_of, retirable_blocks, retirable_units, with_chillers
 from planner.infrastructure.graph import node, shared_supports
 from planner.infrastructure.prices import gpu_assets, unit_asset
 from planner.laws.heat import heat_at_utilisation_mw, threshold_capacity_mw

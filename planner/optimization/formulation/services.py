@@ -15,11 +15,7 @@ from planner.optimization.formulation.algebra import Expression, sum_of
 from planner.optimization.formulation.families import Family
 from planner.optimization.formulation.measures import bought_exactly, up
 from planner.optimization.formulation.programme import Programme, Row
-from planner.scenarios.services import (
-    degradation,
-    limited_services,
-    service_rps,
-)
+from planner.scenarios.services import degradation, limited_services, service_rps
 from planner.scenarios.system_state import SystemState
 from planner.scenarios.timeline import Outage
 

@@ -28,10 +28,7 @@ from planner.optimization.infeasibility.elastic import (
 from planner.optimization.infeasibility.relaxable_values import elastic_programme
 from planner.optimization.infeasibility.relaxation import Relaxation, RelaxationSet
 from planner.optimization.infeasibility.shortfalls import Shortfall
-from planner.optimization.infeasibility.single_changes import (
-    find_alternatives,
-    find_single,
-)
+from planner.optimization.infeasibility.single_changes import find_alternatives, find_single
 from planner.optimization.infeasibility.trials import Trials, Verify, find_set
 from planner.optimization.infeasibility.wording import amount_text, change, noun, price, sentence
 from planner.optimization.solution.deadline import Deadline, OutOfTime

@@ -10,12 +10,7 @@ from planner.infrastructure.changes import changed, setting, value_at
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fields import Entity
 from planner.optimization.formulation.problem import Key
-from planner.optimization.infeasibility.elastic import (
-    Kind,
-    RelaxableValue,
-    ValueColumn,
-    round_up,
-)
+from planner.optimization.infeasibility.elastic import Kind, RelaxableValue, ValueColumn, round_up
 
 
 @dataclass(frozen=True)

@@ -38,22 +38,11 @@ from planner.optimization.solution.costs import (
     emergency_spend_usd,
     occurrence_usd,
 )
-from planner.optimization.solution.scaling import (
-    Coefficients,
-    Floats,
-    Whole,
-    numbers_of,
-    sizes,
-)
+from planner.optimization.solution.scaling import Coefficients, Floats, Whole, numbers_of, sizes
 from planner.optimization.solution.solving import Cases, Solution, fleet_of
 from planner.optimization.solution.stage_values import StageValues, stage_capacity_mw, stage_values
 from planner.scenarios.demand import undominated
-from planner.scenarios.services import (
-    degradation,
-    limited_services,
-    replicas_up,
-    service_rps,
-)
+from planner.scenarios.services import degradation, limited_services, replicas_up, service_rps
 from planner.scenarios.standard import counts_for, emergency_budget_usd
 
 MONEY = 1e-6

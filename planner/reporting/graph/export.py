@@ -10,12 +10,7 @@ import networkx as nx
 
 from planner.infrastructure.fleet import plant_mw
 from planner.json_text import json_text as as_json
-from planner.reporting.graph.facts import (
-    Scene,
-    cluster_mw,
-    cluster_rps,
-    software_only,
-)
+from planner.reporting.graph.facts import Scene, cluster_mw, cluster_rps, software_only
 
 _PLANE_COLOURS = {"edge": "#dbe9fb", "service": "#eae0f8", "state": "#fcebcf", "control": "#d5f0ea"}
 _LINE_COLOURS = {"cools": "#0b6fae", "powers": "#a86a00", "depends_on": "#4f5b6b"}
