@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -150,3 +150,29 @@ def shared_by(those: Workers) -> Iterator[Workers]:
         yield those
     finally:
         _at_work.reset(before)
+
+
+def side_by_side[Item, Result](
+    task: Callable[[Item], Result], items: Sequence[Item]
+) -> list[Result]:
+    """Results of a task for items that share no state, by threads of this process.
+
+    What the task itself has to share out stays in its thread.
+
+    Examples
+    --------
+    >>> side_by_side(abs, (-1, 2, -3))
+    [1, 2, 3]
+    """
+    found = _at_work.get()
+    count = min(found.count if isinstance(found, Threads) else usable_cores(), len(items))
+    if count < 2:
+        return [task(item) for item in items]
+
+    def alone(item: Item) -> Result:
+        with shared_by(Threads(1)):
+            return task(item)
+
+    with ThreadPoolExecutor(count) as pool:
+        begun = [pool.submit(copy_context().run, alone, item) for item in items]
+        return [one.result() for one in begun]

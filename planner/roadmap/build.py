@@ -146,7 +146,12 @@ def _in_service(made: RoadmapProgramme, each: NodeProgramme) -> None:
 
 
 def _halls(made: RoadmapProgramme, each: NodeProgramme) -> None:
-    """Every GPU has a place: ``G[n,c] ≤ h[n,c] + block·Σ_m x[m,halls]``."""
+    """Every GPU has a place: ``G[n,c] ≤ h[n,c] + block·Σ_m x[m,halls]``.
+
+    Where no halls arrive that bounds what can be bought, which the simulation of as much as may be
+    in service goes by.
+    """
+    bought, gone = each.programme.purchases.blocks, each.programme.purchases.retired_blocks
     for (kind, cluster), item in made.items.items():
         if kind != "halls":
             continue
@@ -154,6 +159,11 @@ def _halls(made: RoadmapProgramme, each: NodeProgramme) -> None:
         room = sum_of([*orders, float(existing_halls(made, cluster, each.node.period))])
         row = label("halls", each.node.name, cluster)
         made.base.problem.add(each.programme.gpus(cluster) <= room, row)
+        if not orders:
+            entry = each.data.model.clusters[cluster]
+            away = gone[cluster].high if cluster in gone else 0.0
+            places = max(0.0, room.constant - entry.existing_gpus) // entry.block_gpus + away
+            bought[cluster].high = min(bought[cluster].high, places)
 
 
 def existing_halls(made: RoadmapProgramme, cluster: str, period: int) -> int:

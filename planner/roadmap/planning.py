@@ -10,7 +10,7 @@ it stands.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from planner.below import MOST_TRIES
@@ -24,6 +24,7 @@ from planner.optimization.formulation.build import build
 from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.loosening import loosened
 from planner.optimization.formulation.purchases import simulated_cuts
+from planner.optimization.formulation.simulated import SimulatedCut
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.decisions import counts_of, variables
 from planner.optimization.solution.settings import SolverSettings
@@ -42,6 +43,7 @@ from planner.selection import Wanted
 from planner.simulation.verdict import Verdict, judge
 from planner.survivors import cheaper_fleets
 from planner.verification import CLOSE_ENOUGH, MOST_TURNS
+from planner.workers import side_by_side
 
 #: What the gap of a solve is multiplied by after a round that did no better, and its finest: within
 #: a wide gap orders change from round to round beside what was learned.
@@ -389,8 +391,11 @@ class _Planning:
             if found.made.beyond:
                 self._join(name, found.made.beyond)
                 changed = True
-            if found.missed:
-                changed |= self._cut(name, found)
+        missing = [name for name, found in self.simulated.items() if found.missed]
+        for name in missing:
+            self._judged(name)
+        for name, cuts in zip(missing, side_by_side(self._cuts, missing), strict=True):
+            changed |= self._cut(name, cuts)
         return changed if _failures(self.simulated) else self._less()
 
     def _less(self) -> bool:
@@ -408,19 +413,32 @@ class _Planning:
         self.turns += 1
         self.progress("looking for cheaper fleets that survive")
         before = {name: each.data for name, each in self.roadmap.nodes.items()}
-        for name, data in before.items():
-            if self.deadline.over:
-                raise OutOfTime
-            fleet = self.simulated[name].fleet
-            if data.learned and self.searched.get(name) != fleet:
-                judged, self.searched[name] = self._judged(name), fleet
-                cheaper_fleets(judged, [tuple(counts_of(judged.base, fleet).values())])
-                learned = admitting(judged, data.learned, judged.survivors)
-                self.roadmap.nodes[name].data = data.with_learned(learned)
+        fleets = {name: found.fleet for name, found in self.simulated.items()}
+        new = [
+            n for n, data in before.items() if data.learned and self.searched.get(n) != fleets[n]
+        ]
+        for name in new:
+            self._judged(name)
+        if not all(side_by_side(self._search, new)):
+            raise OutOfTime
+        self.searched |= {name: fleets[name] for name in new}
+        for name in new:
+            learned = admitting(
+                self.judges[name], before[name].learned, self.judges[name].survivors
+            )
+            self.roadmap.nodes[name].data = before[name].with_learned(learned)
         if all(self.roadmap.nodes[name].data.learned == d.learned for name, d in before.items()):
             return False
         self.roadmap.learn_anew()
         self.parts.bound = bound
+        return True
+
+    def _search(self, name: str) -> bool:
+        """Look for cheaper fleets of a node that survive, unless time is over."""
+        if self.deadline.over:
+            return False
+        judged = self._judged(name)
+        cheaper_fleets(judged, [tuple(counts_of(judged.base, self.simulated[name].fleet).values())])
         return True
 
     def _is_far(self, bound: float) -> bool:
@@ -443,20 +461,28 @@ class _Planning:
         if name in self.bridging:
             self._give_up(self._hopeless(name))
 
-    def _cut(self, name: str, found: NodeOutcome) -> bool:
-        """Cuts on what is in service in a node; whether there are new ones that can be met."""
-        each, judged = self.roadmap.nodes[name], self._judged(name)
+    def _cuts(self, name: str) -> list[SimulatedCut]:
+        """Cuts for what a node is short of: new ones that what may be in service can meet."""
+        known, judged, found = (
+            self.roadmap.nodes[name].data.learned,
+            self._judged(name),
+            self.simulated[name],
+        )
         counts = tuple(counts_of(judged.base, found.fleet).values())
         outcomes = (*found.made.verdicts, *found.made.beyond)
         asked = {one for one in found.missed if joined(name, one) not in self.steady}
         missed = [one for one in outcomes if one.name in asked]
         most = judged.net(judged.most)
-        new = [
+        return [
             cut
             for cut in learn(judged, counts, missed)
-            if cut not in each.data.learned
+            if cut not in known
             and sum(gain.share * (most[gain.key] - gain.bought) for gain in cut.gains) >= 1
         ]
+
+    def _cut(self, name: str, new: Sequence[SimulatedCut]) -> bool:
+        """Cut what is in service in a node; whether there is anything new."""
+        each = self.roadmap.nodes[name]
         known = len(each.data.learned)
         each.data = each.data.with_learned((*each.data.learned, *new))
         simulated_cuts(replace(each.programme, data=each.data), known)
