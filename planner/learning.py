@@ -29,6 +29,8 @@ MOST_BREACHES = 12
 BEYOND = 100
 #: Least share of what is short by which a purchase has to lessen it to count.
 NOTHING = 1e-6
+#: Share by which several of a purchase have to do more, each, than one does, to count.
+MORE = 1e-6
 
 
 def learn(judged: Judged, counts: Counts, verdicts: Iterable[Verdict]) -> list[SimulatedCut]:
@@ -104,7 +106,7 @@ class _Tries:
                 continue
             enough = min(math.ceil(amount / slope * (1 - 1e-9)), self._room(place))
             best = max(slope, self._slope(place, enough, breach, amount))
-            low, high = 1, enough if best > slope else 1
+            low, high = 1, enough if best > (1 + MORE) * slope else 1
             while high - low > 1:  # several together do more than each by itself: how few do most
                 middle = (low + high) // 2
                 now = self._slope(place, middle, breach, amount)

@@ -54,6 +54,7 @@ class Screen:
     data: ProblemData
     keys: Sequence[Decision]
     _minutes: dict[str, list[_Minute]] = field(default_factory=dict)
+    _made: dict[tuple[str, float], _Minute] = field(default_factory=dict)
     _networks: dict[bytes, Network] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -98,9 +99,17 @@ class Screen:
             gaps = [self._gap(minute, counts) for minute in minutes]
             worst = int(np.argmax(gaps))
             if TOLERANCE < gaps[worst] <= breach.shortfall + TOLERANCE:
-                self._minutes.setdefault(scenario.name, []).insert(0, minutes[worst])
+                kept = self._minutes.get(scenario.name, ())
+                others = [one for one in kept if one is not minutes[worst]]
+                self._minutes[scenario.name] = [minutes[worst], *others]
 
     def _minute(self, scenario: Scenario, minute: float) -> _Minute:
+        key = scenario.name, minute
+        if key not in self._made:
+            self._made[key] = self._worked_out(scenario, minute)
+        return self._made[key]
+
+    def _worked_out(self, scenario: Scenario, minute: float) -> _Minute:
         model, names = self.data.model, self._tiers
         timeline = timeline_of(model, self.data.graph, scenario)
         now = next(one for one in timeline.intervals[::-1] if one.start_minute <= minute)

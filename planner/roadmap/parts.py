@@ -19,6 +19,7 @@ from planner.optimization.decomposition.evaluation import MISSED, Cut, Evaluatio
 from planner.optimization.decomposition.loop import (
     GAP_SHARE,
     LATE_SHARE,
+    RELAXED_SHARE,
     ROUNDED,
     TIGHT,
     UNFINISHED,
@@ -303,6 +304,12 @@ class RoadmapLoop(Loop):
                 return self._ended("optimal")
         return super()._relaxed()
 
+    def _is_enough(self, before: float) -> bool:
+        """Where its bound hardly rises, and orders found period by period meet what is left."""
+        rise = self.lower - before
+        little = rise <= RELAXED_SHARE * self.settings.gap * abs(self.lower)
+        return little and len(self._whole_variables()) > MANY_WHOLE
+
     def _whole_variables(self) -> list[Variable]:
         """Whole variables that are not fixed."""
         return [x for x in self.parts.base.problem.variables if x.integer and x.low < x.high]
@@ -419,8 +426,7 @@ class RoadmapLoop(Loop):
         self.lower = -math.inf
         try:
             self._prepare()
-            asked = dict.fromkeys(block for block, _ in self.master.learned.impossible)
-            ended = self._relaxed_with(list(self.few | asked)) if self.least else self._relaxed()
+            ended = self._relaxed_with(list(self.few)) if self.least else self._relaxed()
         except OutOfTime:
             raise SolverError(UNFINISHED) from None
         return None if ended is not None else self.lower

@@ -86,6 +86,8 @@ class Loop:
         step = max(1, len(self.blocks) // FEW_BLOCKS)
         chosen = (piece.block for one in parts.failures[::step] for piece in one.pieces)
         self.few = dict.fromkeys(chosen if step > 1 else self.blocks)
+        known = {*self.blocks}
+        self.few |= dict.fromkeys(block for block, _ in learned.impossible if block in known)
         self.least = {block: block.least for block in self.blocks if block not in self.few}
 
     def run(self) -> Solution:
@@ -139,10 +141,12 @@ class Loop:
         Where blocks are many, first with few of them, to which those are added whose cuts were
         loose whenever all are evaluated.
         """
+        before = -math.inf
         while True:
             solution = self._relaxed_with(list(self.few))
-            if solution is not None or not self.least:
+            if solution is not None or not self.least or self._is_enough(before):
                 return solution
+            before = self.lower
             upper, found = self._evaluated(self.blocks)
             alone = self._impossible(found)
             if alone:
@@ -156,6 +160,10 @@ class Loop:
             self.few |= dict.fromkeys(loose)
             for block in loose:
                 del self.least[block]
+
+    def _is_enough(self, before: float) -> bool:  # noqa: ARG002
+        """Whether whole numbers are sought before all blocks meet the relaxation."""
+        return False
 
     def _relaxed_with(self, blocks: Sequence[Block]) -> Solution | None:
         """Solve the relaxation as far as some blocks tell; a solution only if it is infeasible."""
