@@ -13,26 +13,21 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from planner.below import MOST_TRIES
 from planner.errors import SolverError
 from planner.infrastructure.entities import Model
-from planner.infrastructure.fleet import Fleet
-from planner.judging import Judged, OutOfTurns
-from planner.learning import admitting, learn
 from planner.optimization.decomposition.loop import UNFINISHED
-from planner.optimization.formulation.build import build
 from planner.optimization.formulation.labels import joined
 from planner.optimization.formulation.loosening import loosened
 from planner.optimization.formulation.purchases import simulated_cuts
 from planner.optimization.formulation.simulated import SimulatedCut
 from planner.optimization.solution.deadline import Deadline, OutOfTime
-from planner.optimization.solution.decisions import counts_of, variables
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solving import Solution, fleet_of
 from planner.other_hours import at_other_hours
 from planner.other_hours import joined as with_hours
 from planner.roadmap.bridge import bridging, normal_shortfalls, waivers
 from planner.roadmap.build import build_roadmap, check_fits
+from planner.roadmap.judges import Judges
 from planner.roadmap.parts import RoadmapParts, node_of, relaxed_cost, solve_roadmap
 from planner.roadmap.pricing import NodeOutcome, Selections, priced
 from planner.roadmap.programme import OrderKey, RoadmapProgramme, fix_orders
@@ -41,9 +36,7 @@ from planner.rounds import Round
 from planner.scenarios.hours import failure_and_hour
 from planner.selection import Wanted
 from planner.simulation.verdict import Verdict, judge
-from planner.survivors import cheaper_fleets
 from planner.verification import CLOSE_ENOUGH, MOST_TURNS
-from planner.workers import side_by_side
 
 #: What the gap of a solve is multiplied by after a round that did no better, and its finest: within
 #: a wide gap orders change from round to round beside what was learned.
@@ -140,10 +133,6 @@ class _Planning:
         The best at what it costs, once that is worked out.
     gap
         Gap of the next solve: finer where a round did no better than one before.
-    searched
-        Fleet of each node from which a cheaper one was looked for last.
-    judges
-        Judges of the fleets of each node.
     is_rough
         Whether the bound is that of orders in part.
     rounds, turns
@@ -162,8 +151,6 @@ class _Planning:
     simulated: dict[str, NodeOutcome] = field(default_factory=dict)
     best: tuple[Solution, dict[str, NodeOutcome], float] | None = None
     priced: tuple[Solution, dict[str, NodeOutcome]] | None = None
-    searched: dict[str, Fleet] = field(default_factory=dict)
-    judges: dict[str, Judged] = field(default_factory=dict)
     is_rough: bool = False
     rounds: int = 0
     turns: int = 0
@@ -176,6 +163,7 @@ class _Planning:
         check_fits(self.roadmap)
         fix_orders(self.roadmap, self.decided, self.decided_periods)
         self.bridging = bridging(self.roadmap)
+        self.judges = Judges(self.roadmap, self.settings, self.deadline)
         nodes, data = self.roadmap.nodes, self.roadmap.base.data
         self.selected = {name: self.selections.of(each.data.model) for name, each in nodes.items()}
         watched = self.deadline.watched
@@ -287,46 +275,7 @@ class _Planning:
             self.not_planned[node] = self.not_planned.get(node, frozenset()) | {scenario}
 
     def _hopeless(self, name: str) -> Iterator[str]:
-        """Failures of a node that are not survived with all that can be in service there.
-
-        Apart from the budget: with less at hand less is spent.
-
-        Raises
-        ------
-        OutOfTime
-            If time ends before.
-        """
-        judged, known = self._judged(name), self.not_planned.get(name, ())
-        most = [
-            0 if key.kind == "retired" else count
-            for key, count in zip(judged.keys, judged.most, strict=True)
-        ]
-        asked = [one for one in judged.scenarios if one.name not in known]
-        try:
-            # Halls that draw more than there is take long to simulate: first what power allows.
-            if (fullest := judged.fullest()) is not None:
-                asked = judged.failing(fullest, asked)
-            verdicts = judged.verdicts(tuple(most), asked)
-        except OutOfTurns:
-            raise OutOfTime from None
-        for verdict in verdicts:
-            if any(breach.kind != "budget" for breach in verdict.breaches):
-                yield joined(name, verdict.name)
-
-    def _judged(self, name: str) -> Judged:
-        """Judges fleets of a node that can be in service there, with what it knows of them."""
-        each, known = self.roadmap.nodes[name], self.judges.get(name)
-        if known is not None and known.scenarios == each.data.scenarios:
-            known.left = MOST_TRIES
-            return known
-        base, there = build(each.data.part(())), variables(each.programme)
-        for key, variable in variables(base).items():
-            variable.low, variable.high = there[key].low, there[key].high
-        model, scenarios = each.data.model, each.data.scenarios
-        made = self.judges[name] = Judged(
-            model, scenarios, base, self.settings, lambda: self.deadline.over, MOST_TRIES
-        )
-        return made
+        return self.judges.hopeless(name, self.not_planned.get(name, ()))
 
     def simulate(self, solution: Solution) -> None:
         """Simulate the fleet of every node.
@@ -391,10 +340,7 @@ class _Planning:
             if found.made.beyond:
                 self._join(name, found.made.beyond)
                 changed = True
-        missing = [name for name, found in self.simulated.items() if found.missed]
-        for name in missing:
-            self._judged(name)
-        for name, cuts in zip(missing, side_by_side(self._cuts, missing), strict=True):
+        for name, cuts in self.judges.cuts(self.simulated, self.steady).items():
             changed |= self._cut(name, cuts)
         return changed if _failures(self.simulated) else self._less()
 
@@ -412,33 +358,15 @@ class _Planning:
             return False
         self.turns += 1
         self.progress("looking for cheaper fleets that survive")
-        before = {name: each.data for name, each in self.roadmap.nodes.items()}
-        fleets = {name: found.fleet for name, found in self.simulated.items()}
-        new = [
-            n for n, data in before.items() if data.learned and self.searched.get(n) != fleets[n]
-        ]
-        for name in new:
-            self._judged(name)
-        if not all(side_by_side(self._search, new)):
-            raise OutOfTime
-        self.searched |= {name: fleets[name] for name in new}
-        for name in new:
-            learned = admitting(
-                self.judges[name], before[name].learned, self.judges[name].survivors
-            )
-            self.roadmap.nodes[name].data = before[name].with_learned(learned)
-        if all(self.roadmap.nodes[name].data.learned == d.learned for name, d in before.items()):
+        changed = False
+        for name, learned in self.judges.weakened(self.simulated).items():
+            data = self.roadmap.nodes[name].data
+            changed |= learned != data.learned
+            self.roadmap.nodes[name].data = data.with_learned(learned)
+        if not changed:
             return False
         self.roadmap.learn_anew()
         self.parts.bound = bound
-        return True
-
-    def _search(self, name: str) -> bool:
-        """Look for cheaper fleets of a node that survive, unless time is over."""
-        if self.deadline.over:
-            return False
-        judged = self._judged(name)
-        cheaper_fleets(judged, [tuple(counts_of(judged.base, self.simulated[name].fleet).values())])
         return True
 
     def _is_far(self, bound: float) -> bool:
@@ -460,25 +388,6 @@ class _Planning:
         self.bound_usd = None
         if name in self.bridging:
             self._give_up(self._hopeless(name))
-
-    def _cuts(self, name: str) -> list[SimulatedCut]:
-        """Cuts for what a node is short of: new ones that what may be in service can meet."""
-        known, judged, found = (
-            self.roadmap.nodes[name].data.learned,
-            self._judged(name),
-            self.simulated[name],
-        )
-        counts = tuple(counts_of(judged.base, found.fleet).values())
-        outcomes = (*found.made.verdicts, *found.made.beyond)
-        asked = {one for one in found.missed if joined(name, one) not in self.steady}
-        missed = [one for one in outcomes if one.name in asked]
-        most = judged.net(judged.most)
-        return [
-            cut
-            for cut in learn(judged, counts, missed)
-            if cut not in known
-            and sum(gain.share * (most[gain.key] - gain.bought) for gain in cut.gains) >= 1
-        ]
 
     def _cut(self, name: str, new: Sequence[SimulatedCut]) -> bool:
         """Cut what is in service in a node; whether there is anything new."""
