@@ -181,11 +181,13 @@ class TestHighs:
 @pytest.mark.skipif(os.name != "posix", reason="a shell script in place of CBC")
 @pytest.mark.usefixtures("soon")
 class TestCbc:
-    @pytest.fixture(autouse=True)
-    def deaf_cbc(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A CBC that ignores signals."""
+    @pytest.fixture(autouse=True, params=["trap '' INT TERM\n", ""], ids=["deaf", "dying"])
+    def early_cbc(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    ) -> None:
+        """A CBC that ignores signals, or dies of them as it does before it listens."""
         script = tmp_path / "cbc"
-        script.write_text("#!/bin/sh\ntrap '' INT TERM\nexec sleep 60\n", encoding="ascii")
+        script.write_text(f"#!/bin/sh\n{request.param}exec sleep 60\n", encoding="ascii")
         script.chmod(0o755)
 
         def made(*arguments, **options) -> Cbc:

@@ -292,6 +292,7 @@ class Cbc(pulp.COIN_CMD):
         """Wait until CBC ends, or for as long as it may take; why it is given up, if it is."""
         told, idle = -AGAIN_SECONDS, 0.0
         worked: float | None = None
+        cause: Cause | None = None
         patience = Patience(self.stop, self.timeLimit)
         while True:
             try:
@@ -313,7 +314,8 @@ class Cbc(pulp.COIN_CMD):
                     process.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
                     told = time.monotonic()
             else:
-                return None
+                # Told to stop before it listens, it dies of that.
+                return cause if process.returncode == -signal.SIGINT else None
 
 
 def _ended_with_this_process() -> tuple[str, ...]:
