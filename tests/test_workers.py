@@ -13,7 +13,7 @@ from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
 from planner.reliability.evaluation import simulate_all
 from planner.scenarios.generators import all_scenarios
-from planner.workers import AHEAD, Threads, shared_by, usable_cores, workers
+from planner.workers import AHEAD, Threads, shared_by, side_by_side, usable_cores, workers
 
 
 def times(factor: int, number: int) -> int:
@@ -45,6 +45,19 @@ def test_threads_work_at_the_same_time() -> None:
         return together.wait()
 
     assert sorted(Threads(3).map(meet, None, range(3))) == [0, 1, 2]
+
+
+def test_tasks_side_by_side_share_nothing_further() -> None:
+    together = threading.Barrier(3, timeout=30)
+
+    def meet(number: int) -> tuple[int, int]:
+        together.wait()
+        return number, workers(1000).count
+
+    with shared_by(Threads(3)):
+        assert side_by_side(meet, (5, 6, 7)) == [(5, 1), (6, 1), (7, 1)]
+    with shared_by(Threads(1)):
+        assert side_by_side(lambda _: threading.get_ident(), "ab") == 2 * [threading.get_ident()]
 
 
 def test_an_error_of_a_batch_ends_the_run() -> None:

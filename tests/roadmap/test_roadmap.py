@@ -450,6 +450,13 @@ def test_only_what_nothing_can_replace_has_to_be_bridged(growing: LoadedModel) -
     assert last(emergency=18.0) == 0
 
 
+def test_gpus_are_bounded_where_no_halls_arrive(made: Made) -> None:
+    """What may be in service at most decides what nothing meets in time."""
+    nodes = made[0].roadmap.nodes
+    most = {name: each.programme.purchases.blocks["west-gpus"].high for name, each in nodes.items()}
+    assert most["p1"] == most["p2"] == 0 < most["p3-low"]
+
+
 def test_nothing_is_in_service_before_its_lead_time(made: Made) -> None:
     result, roadmap = made
     for order in roadmap.orders:
