@@ -9,10 +9,9 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from distributed import LocalCluster
 
 import planner.cluster
 from planner.cluster import DaskWorkers, cluster_at, own_versions
@@ -30,6 +29,9 @@ from planner.scenarios.generators import all_scenarios
 from planner.simulation.verdict import judge
 from planner.workers import Threads, shared_by
 
+if TYPE_CHECKING:  # it takes a second in every process that only collects this
+    from distributed import LocalCluster
+
 Plan = Callable[..., tuple[int, str, str]]
 
 SETTINGS = SolverSettings(gap=1e-6, method="decomposed")
@@ -38,6 +40,8 @@ SETTINGS = SolverSettings(gap=1e-6, method="decomposed")
 @pytest.fixture(scope="module")
 def local() -> Iterator[LocalCluster]:
     """Two worker processes."""
+    from distributed import LocalCluster
+
     with LocalCluster(
         n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=":0"
     ) as cluster:
@@ -151,6 +155,8 @@ def test_a_worker_that_joins_late_with_other_versions_is_refused() -> None:
 
 
 def test_a_scheduler_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import LocalCluster
+
     monkeypatch.setattr("planner.cluster.WORKER_SECONDS", 0.3)
     with (
         LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as empty,

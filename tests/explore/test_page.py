@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from reporting.browser import PROGRAM, chromium
 
 from planner.infrastructure.loading import load_model
 
-pytest.importorskip("panel", reason="needs the extra `explore`")
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no chromium here: Debian's package has it")
+pytestmark = [
+    # Found, not imported: that takes a second in every process that only collects this.
+    pytest.mark.skipif(find_spec("panel") is None, reason="needs the extra `explore`"),
+    pytest.mark.skipif(PROGRAM is None, reason="no chromium here: Debian's package has it"),
+]
 #: Milliseconds that a plan may take on a busy machine.
 LONG = 60_000
 #: Texts of all shadow trees whose contrast is below that of WCAG 2.1 level AA, and what is wider

@@ -10,7 +10,6 @@ import sys
 import numpy as np
 import pytest
 from replay.conftest import OWN
-from support import run_plan
 
 from planner.replay.comparison import Replay, replay
 from planner.replay.loading import LoadedIncident
@@ -140,11 +139,11 @@ class TestTable:
         assert f"With {setting}" in out
         assert "fitted value 6" in out
 
-    def test_no_colour_where_none_is_wanted(self, write, monkeypatch):
+    def test_no_colour_where_none_is_wanted(self, write, plan, monkeypatch):
         monkeypatch.setenv("NO_COLOR", "1")
-        done = run_plan("replay", str(write()))
-        assert done.returncode == 0
-        assert "\x1b" not in done.stdout + done.stderr
+        done = plan("replay", write())
+        assert done.code == 0
+        assert "\x1b" not in done.out + done.err
 
 
 @pytest.mark.parametrize(
