@@ -12,6 +12,7 @@ from planner.amounts import counted, listed, millions, money, number, percent
 from planner.analysis.explanation import DecisionNote, Explanation, FirstRound, describe
 from planner.analysis.marginal import Difference, Removal, Worth
 from planner.analysis.what_if import Tightness
+from planner.json_text import plain
 from planner.optimization.solution.decisions import Decision
 from planner.plan.files import placed
 from planner.plan.records import LearnedRecord, Plan
@@ -280,53 +281,41 @@ def describe_row(tightness: Tightness) -> str:
 
 def explanation_data(explanation: Explanation, plan: Plan) -> dict[str, Any]:
     """The explanation for machines; money in USD per year."""
-    return {
-        "model": placed(plan, Path()).model,
-        "cost_usd": explanation.cost_usd,
-        "bound_usd": _finite(explanation.bound_usd),
+    data = {"model": placed(plan, Path()).model, **vars(explanation)} | {
         "stated_usd": plan.objective_usd_per_year,
-        "agrees": explanation.agrees,
-        "decisions": [_decision_data(note) for note in explanation.decisions],
-        "scenarios": [_removal_data(removal) for removal in explanation.scenarios],
+        "decisions": map(_decision_data, explanation.decisions),
+        "scenarios": map(_removal_data, explanation.scenarios),
         "all_together": _removal_data(explanation.all_together),
         "idle_together": _removal_data(explanation.idle_together),
-        "silent": list(explanation.silent),
-        "covered": list(explanation.covered),
-        "unasked": list(explanation.unasked),
-        "requirements": [_removal_data(removal) for removal in explanation.requirements],
+        "requirements": map(_removal_data, explanation.requirements),
         "megawatt": {name: _difference(gain) for name, gain in explanation.power.items()},
         "first_round": _first_data(explanation.first_round),
-        "binding": [
-            {
-                "family": tightness.row.family,
-                "subject": tightness.row.subject,
-                "scenario": tightness.row.scenario,
-                "from_minute": tightness.row.from_minute,
-                "room": tightness.room,
-                "unit": tightness.row.unit,
-                "usd_per_unit": tightness.price,
-                "text": describe_row(tightness),
-            }
-            for tightness in explanation.binding
-        ],
-        "solves": explanation.solves,
-        "solves_wanted": explanation.solves_wanted,
+        "binding": map(_binding_data, explanation.binding),
     }
+    del data["power"]
+    found: dict[str, Any] = plain(data)
+    return found
 
 
-def _finite(number: float) -> float | None:
-    return number if abs(number) != float("inf") else None
-
-
-def _difference(difference: Difference | None) -> dict[str, Any] | None:
-    if difference is None:
-        return None
+def _binding_data(tightness: Tightness) -> dict[str, Any]:
+    row = tightness.row
     return {
-        "usd": difference.usd,
-        "least_usd": _finite(difference.least),
-        "most_usd": _finite(difference.most),
-        "certain": difference.certain,
+        "family": row.family,
+        "subject": row.subject,
+        "scenario": row.scenario,
+        "from_minute": row.from_minute,
+        "room": tightness.room,
+        "unit": row.unit,
+        "usd_per_unit": tightness.price,
+        "text": describe_row(tightness),
     }
+
+
+def _difference(found: Difference | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    known = {"least_usd": found.least, "most_usd": found.most, "certain": found.certain}
+    return {"usd": found.usd, **known}
 
 
 def _worth_data(worth: Worth | None) -> dict[str, Any] | None:
@@ -336,22 +325,17 @@ def _worth_data(worth: Worth | None) -> dict[str, Any] | None:
 
 
 def _decision_data(note: DecisionNote) -> dict[str, Any]:
-    fails = None
-    if note.fails is not None:
-        fails = [vars(shortfall) | {"text": describe(shortfall)} for shortfall in note.fails]
-    return {
-        "kind": note.decision.kind,
-        "asset": note.decision.asset,
-        "bought": note.bought,
-        "price_usd": note.price_usd,
+    fails = note.fails and [vars(missed) | {"text": describe(missed)} for missed in note.fails]
+    data = note.decision._asdict() | vars(note)
+    data |= {
         "fails": fails,
-        "earns_usd": note.earns_usd,
-        "earns_in": list(note.earns_in),
         "smaller_without": dict(note.smaller_without),
         "last": _worth_data(note.last),
         "next": _worth_data(note.next),
-        "linear_next_usd": note.linear_usd,
+        "linear_next_usd": data.pop("linear_usd"),
     }
+    del data["decision"]
+    return data
 
 
 def changes_data(changes: Mapping[Decision, int]) -> list[dict[str, Any]]:
@@ -363,7 +347,7 @@ def _removal_data(removal: Removal | None) -> dict[str, Any] | None:
     if removal is None:
         return None
     return {
-        "names": list(removal.names),
+        "names": removal.names,
         "saves": _difference(removal.saves),
         "expected_usd": removal.recourse_usd,
         "forces": _difference(removal.forces),
@@ -375,9 +359,9 @@ def _first_data(first: FirstRound | None) -> dict[str, Any] | None:
     if first is None:
         return None
     return {
-        "failed": list(first.failed),
-        "breaches": dict(first.breaches),
-        "learned": [learned.model_dump(mode="json") for learned in first.learned],
+        "failed": first.failed,
+        "breaches": first.breaches,
+        "learned": first.learned,
         "cost": _difference(first.bought_usd),
         "bought": changes_data(first.changes),
     }

@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 
 from planner.amounts import millions, money, number, percent
-from planner.finance.builds import RUNNING, Purchase
+from planner.finance.builds import CATEGORIES, RUNNING, Purchase
 from planner.finance.cashflow import CashFlow
 from planner.finance.study import DECADE, FinanceStudy, Valued
 from planner.finance.tables import cash_flow_columns, coverage_note, finance_data, worse_notes
@@ -24,14 +24,8 @@ RETURN_YEARS = (2, 5, 10, 20, 50, 100, 1000)
 BAR = 10
 #: Hours a year that are told; less is nothing.
 LEAST_HOURS = 1e-6
-CAPITAL = {
-    "servers": "GPUs, servers",
-    "building": "buildings",
-    "power": "power",
-    "cooling": "cooling",
-    "regions": "regions",
-    "measures": "measures",
-}
+#: Categories of capital that have another heading than their key.
+CAPITAL = {"servers": "GPUs, servers", "building": "buildings"}
 
 
 def show_finance(study: FinanceStudy, as_json: bool, notes: Sequence[str] = ()) -> None:
@@ -164,7 +158,7 @@ def _returned(told: Callable[..., str]) -> CellOf:
 def _capital(valued: Valued) -> Table:
     """Capital of a build by region and category."""
     lines = valued.position.purchases
-    categories = [name for name in CAPITAL if any(line.category == name for line in lines)]
+    categories = [name for name in CATEGORIES if any(line.category == name for line in lines)]
     regions = list(dict.fromkeys(line.region for line in lines))
     rows: list[Row] = [
         (
@@ -174,7 +168,7 @@ def _capital(valued: Valued) -> Table:
         for region in regions
     ]
     foot = [("all", *_sums(lines, categories))] if len(regions) > 1 else []
-    heads = (*(CAPITAL[name] for name in categories), "all")
+    heads = (*(CAPITAL.get(name, name) for name in categories), "all")
     columns = texts("M USD") + figures(*heads, show=_millions)
     return Table(f"Capex: {valued.build.name}", columns, rows, foot=foot)
 

@@ -119,17 +119,14 @@ def _model_of(roadmap: Roadmap, path: Path, notes: list[str]) -> Model | None:
     return loaded.model
 
 
-def _branches(roadmap: Roadmap) -> dict[str, tuple[str, ...]]:
-    return {node.name: node.paths for node in roadmap.nodes}
-
-
 def _moved(a: Roadmap, b: Roadmap) -> Iterable[MovedOrders]:
     tables: list[dict[tuple[Kind, str, tuple[str, ...]], dict[str, int]]] = []
     units: dict[tuple[Kind, str, tuple[str, ...]], str] = {}
     for roadmap in (a, b):
         found: dict[tuple[Kind, str, tuple[str, ...]], dict[str, int]] = {}
+        branches = {node.name: node.paths for node in roadmap.nodes}
         for order in roadmap.orders:
-            key = (order.kind, order.asset, _branches(roadmap)[order.node])
+            key = (order.kind, order.asset, branches[order.node])
             units[key] = order.unit
             months = found.setdefault(key, {})
             months[order.order_by] = months.get(order.order_by, 0) + order.count

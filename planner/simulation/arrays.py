@@ -197,30 +197,13 @@ def _with(made: Records, **values: Any) -> Records:
 def state_of(world: World) -> State:
     """The state in which scenarios begin, but for the platform: all is up at its set point."""
     tiers, _, zones = world.routes.order.shape
-    clusters, plants = len(world.clusters.names), len(world.plants.names)
-    offers, services, targets = world.offers, world.services, world.routes.targets
-    repeats = world.tiers.retries.repeats
-    first, cooled = cooled_clusters(world.plants.serves)
+    clusters, services = len(world.clusters.names), world.services
+    offers, targets, repeats = world.offers, world.routes.targets, world.tiers.retries.repeats
     behind = int(world.reaction.failover.max(initial=0))
-    known = {
-        "share": world.tiers.share,
-        "thermal_limit_c": world.tiers.thermal_limit_c,
-        "returning": world.tiers.retries.returning,
-        "yields": world.tiers.yields,
-        "cold_factor": world.tiers.cold_factor,
-    }
-    usual_rps = np.zeros(targets)
-    sites = world.clusters
-    usual_rps[:clusters] = serving_rps(sites.gpus, sites.rps, sites.utilisation)
     return State(
-        clusters=_with(
-            records(clusters, sites, **_fields("cluster")),
-            temperature_c=sites.setpoint_c, powered_gpus=sites.gpus, clock=1.0, restored=1.0,
-            was_up=True, units_back=True, phase=len(world.restoration.minutes), checking=np.nan,
-            left_on=np.inf, cool_minutes=-1.0,
-        ),
+        clusters=_clusters(world),
         plants=_with(
-            records(plants, world.plants, **_fields("plant")),
+            records(len(world.plants.names), world.plants, **_fields("plant")),
             cold_mj=world.plants.buffer_mj, start_due=np.inf,
         ),
         units=_with(
@@ -228,28 +211,16 @@ def state_of(world: World) -> State:
             standby_since=np.inf, started=np.where(world.units.standby, 0.0, np.inf),
         ),
         offers=records(len(offers.names), offers, share=float),
-        tiers=records(tiers, known, **_fields("tier")),
+        tiers=_tiers(world, tiers),
         services=_with(
             records(len(services.names), services, **_fields("service")), pool_rps=np.inf,
         ),
         zones=records(zones, **_fields("zone")),
-        targets=_with(
-            records(targets, **_fields("target")),
-            capacity_rps=usual_rps, known_rps=usual_rps, frozen_rps=usual_rps,
-        ),
+        targets=_targets(world),
         requests=records((zones, tiers), **_fields("request")),
         attempts=records((zones, tiers, repeats.shape[1]), **_fields("attempt")),
         platform=_platforms(world)[:1].copy(),
-        cooling=Cooling(
-            np.zeros(clusters),
-            np.zeros(plants),
-            first,
-            cooled,
-            np.zeros(len(cooled)),
-            world.plants.rejects_to,
-            *cooled_clusters(with_loops(world.plants.serves, world.plants.rejects_to)),
-            *(np.zeros(plants) for _ in range(3)),
-        ),
+        cooling=_cooling(world),
         network=Network.of(world.routes),
         phases=_phases(world),
         aside=Aside(
@@ -265,6 +236,50 @@ def state_of(world: World) -> State:
         rise_c=np.zeros(len(world.model.regions)),
         ambient_c=np.zeros(len(world.model.regions)),
     )  # fmt: skip
+
+
+def _clusters(world: World) -> Records:
+    sites = world.clusters
+    return _with(
+        records(len(sites.names), sites, **_fields("cluster")),
+        temperature_c=sites.setpoint_c, powered_gpus=sites.gpus, clock=1.0, restored=1.0,
+        was_up=True, units_back=True, phase=len(world.restoration.minutes), checking=np.nan,
+        left_on=np.inf, cool_minutes=-1.0,
+    )  # fmt: skip
+
+
+def _tiers(world: World, count: int) -> Records:
+    tiers = world.tiers
+    known = {
+        name: getattr(tiers, name) for name in ("share", "thermal_limit_c", "yields", "cold_factor")
+    }
+    known["returning"] = tiers.retries.returning
+    return records(count, known, **_fields("tier"))
+
+
+def _targets(world: World) -> Records:
+    """Where requests go, each with its usual capacity."""
+    usual_rps, sites = np.zeros(world.routes.targets), world.clusters
+    usual_rps[: len(sites.names)] = serving_rps(sites.gpus, sites.rps, sites.utilisation)
+    return _with(
+        records(len(usual_rps), **_fields("target")),
+        capacity_rps=usual_rps, known_rps=usual_rps, frozen_rps=usual_rps,
+    )  # fmt: skip
+
+
+def _cooling(world: World) -> Cooling:
+    plants = world.plants
+    first, cooled = cooled_clusters(plants.serves)
+    return Cooling(
+        np.zeros(len(world.clusters.names)),
+        np.zeros(len(plants.names)),
+        first,
+        cooled,
+        np.zeros(len(cooled)),
+        plants.rejects_to,
+        *cooled_clusters(with_loops(plants.serves, plants.rejects_to)),
+        *(np.zeros(len(plants.names)) for _ in range(3)),
+    )
 
 
 def _platforms(world: World) -> Records:

@@ -355,12 +355,10 @@ class Loop:
         if math.isfinite(upper) and upper >= self.lower:  # else only the relaxation costs so little
             gap = percent(relative_gap(upper, self.lower), 3)
             between += f", at most {upper / MILLION:,.2f} M, gap {gap}"
-        active = {one.name for one in self.master.failures if self._is_active(one)}
+        whole = self.master.learned.whole
+        active = {f.name for f in self.master.failures if any(p.block in whole for p in f.pieces)}
         count = f"{len(active):,} of {len(self.master.failures):,} scenarios in the master"
         self.parts.progress(f"{what}: {between}; {count}{ends}")
-
-    def _is_active(self, failure: Failure) -> bool:
-        return any(piece.block in self.master.learned.whole for piece in failure.pieces)
 
     def _evaluated(
         self, blocks: Sequence[Block], needed: bool = False

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from planner.amounts import millions, money, money_range, number
-from planner.finance.builds import Build, Purchase, Running, purchases, running
+from planner.finance.builds import Build, purchases, running
 from planner.finance.study import FinanceStudy, Valued
 from planner.finance.tables import coverage_note, worse_notes
 from planner.laws.money import annuity
@@ -58,41 +58,28 @@ def waterfall(base: Build, build: Build, plan: Plan) -> list[Row]:
     Purchases count with the annuity of their price over their life, running costs by how they
     change. What is left to the objective of the plan is what failures are expected to cost.
     """
-    rate = build.model.finance.discount_rate
-    return _steps(purchases(base, build), running(base, base), running(base, build), rate, plan)
-
-
-def _steps(
-    bought: Sequence[Purchase],
-    before: Sequence[Running],
-    after: Sequence[Running],
-    rate: float,
-    plan: Plan,
-) -> list[Row]:
+    rate, bought = build.model.finance.discount_rate, purchases(base, build)
+    before, after = running(base, base), running(base, build)
     start = sum(line.usd_per_year for line in before)
     steps = []
     for category, label in CAPITAL.items():
-        usd = sum(
-            purchase.usd * annuity(rate, purchase.life_years)
-            for purchase in bought
-            if purchase.category == category
-        )
-        steps.append((label, usd))
+        lines = (line for line in bought if line.category == category)
+        steps.append((label, sum(line.usd * annuity(rate, line.life_years) for line in lines)))
     for category, label in RUNNING.items():
-        usd = sum(line.usd_per_year for line in after if line.category == category)
-        usd -= sum(line.usd_per_year for line in before if line.category == category)
-        steps.append((label, usd))
+        was, now = (
+            sum(line.usd_per_year for line in lines if line.category == category)
+            for lines in (before, after)
+        )
+        steps.append((label, now - was))
     owned = start + sum(usd for _, usd in steps)
     failures = plan.objective_usd_per_year - owned
     steps.append(("expected cost of failures", failures))
-    rows = [_step("today's opex", start, True)]
-    rows += [_step(label, usd, False) for label, usd in steps if abs(usd) >= 500]
-    rows.append(_step("the plan", owned + failures, True))
-    return rows
-
-
-def _step(label: str, usd: float, total: bool) -> Row:
-    return {"label": label, "usd": usd, "total": total}
+    shown = (step for step in steps if abs(step[1]) >= 500)
+    ends = ("today's opex", start), ("the plan", owned + failures)
+    return [
+        {"label": label, "usd": usd, "total": (label, usd) in ends}
+        for label, usd in (ends[0], *shown, ends[1])
+    ]
 
 
 def steps_table(steps: Sequence[Row]) -> Table:
