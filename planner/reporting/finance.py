@@ -88,7 +88,8 @@ def side_by_side(study: FinanceStudy) -> Table:
         f"VaR: annual loss exceeded with probability {tail}; CVaR: mean of the losses beyond it."
     )
     columns = texts("M USD unless said otherwise") + figures(*_names(study), show=_millions)
-    return Table("Side by side", columns, [row for row in rows if any(row[1:])], note)
+    told = [row for row in rows if any(cell is not None for cell in row[1:])]
+    return Table("Side by side", columns, told, note)
 
 
 def _rows(study: FinanceStudy) -> list[tuple[str, CellOf]]:

@@ -414,3 +414,16 @@ def test_an_unwritable_file_does_not_lose_the_result(
     assert "No space left" in ran.err
     assert "Side by side" in ran.out
     assert (tmp_path / "tables" / "returns.csv").exists()
+
+
+def test_losses_of_nothing_stand_above_their_intervals(plan: Runs, place: Path) -> None:
+    """A loss of zero is a figure: without its row nobody knows what the interval is of."""
+    free = [
+        word
+        for field in ("value_usd_per_1000_requests", "sla_credit_usd_per_1000_requests")
+        for word in ("--set", f"tiers.*.{field}=0")
+    ]
+    ran = plan("finance", place / "quick.yaml", "--plan", place / "plan", *NEVER, *FEW, *free)
+    lines = [line.split("  ")[0] for line in ran.out.splitlines()]
+    for label in ("expected annual loss", "VaR 95 % of a year's losses"):
+        assert label in lines

@@ -16,7 +16,7 @@ from support import EXACT, model_of, often, solved
 from planner.errors import AuditError, InputError
 from planner.infrastructure.fixing import fixing_settings, keeping_settings
 from planner.infrastructure.fleet import Fleet, retirable_units
-from planner.infrastructure.loading import LoadedModel
+from planner.infrastructure.loading import LoadedModel, load_model
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.solution.audit import audit
@@ -394,3 +394,18 @@ class TestBadInput:
         assert solution.fleet.gpus["cb"] == 150
         assert solution.fleet.units["pb"]["chiller"] == 2
         audit(programme, solution)
+
+
+def test_a_purchase_that_is_asked_for_is_not_cancelled_against_a_retirement() -> None:
+    """One more block, and an old one that goes for it: what is asked for stays bought.
+
+    Less than that would cost less than the solver's bound, whose word would then not be taken.
+    """
+    model = load_model("tiny", ["clusters.west-gpus.may_retire=true"]).model
+    programme = build(ProblemData(model, (), {}))
+    block = programme.purchases.blocks["west-gpus"]
+    block.low = 1.0
+    solution = solve(programme, EXACT)
+    assert solution.values[block.name] >= 1
+    assert solution.values[programme.purchases.retired_blocks["west-gpus"].name] >= 1
+    assert solution.bound == pytest.approx(solution.objective)

@@ -253,12 +253,15 @@ def _proven(
 
 
 def _cancel(programme: Programme, values: dict[str, float]) -> None:
-    """Cancel purchases against retirements of the same kind: that never costs more."""
+    """Cancel purchases against retirements of the same kind: that never costs more.
+
+    As far as neither is asked for, by a purchase that is fixed or by a question of an explanation.
+    """
     purchases = programme.purchases
     pairs = [(purchases.units[key], gone) for key, gone in purchases.retired.items()]
     pairs += [(purchases.blocks[key], gone) for key, gone in purchases.retired_blocks.items()]
     for bought, gone in pairs:
-        both = min(values[bought.name], values[gone.name])
+        both = min(values[one.name] - (one.low or 0.0) for one in (bought, gone))
         for variable in (bought, gone):
             values[variable.name] -= both
             variable.value = values[variable.name]
