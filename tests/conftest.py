@@ -17,14 +17,13 @@ from planner.simulation import verdict
 
 #: Files that begin. In a fresh clone the run of the README waits for machine code to be made, which
 #: other processes would wait for too: meanwhile they have what simulates nothing.
-FIRST = ("test_readme", "test_diagnosis", "test_workbook")
+FIRST = ("test_readme", "test_diagnosis", "test_workbook", "test_metamorphic", "test_enumeration")
 #: Files that take longest; each stays in one process.
 LONGEST = {
     "test_baseline_options",
     "test_cluster",
     "test_compiled",
     "test_docs",
-    "test_enumeration",
     "test_equivalence",
     "test_every_day",
     "test_every_hour",
@@ -40,7 +39,6 @@ LONGEST = {
     "test_losses",
     "test_measures",
     "test_measures_of_2023",
-    "test_metamorphic",
     "test_monotonicity",
     "test_nothing_left",
     "test_page",

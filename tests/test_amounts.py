@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import run_plan
+from support import run_here
 
 from planner.amounts import millions, money
 
@@ -44,6 +44,6 @@ def test_tables_show_no_small_amount_as_zero(command: tuple[str, ...]) -> None:
     settings = ("--set", "offers.cloud.usd_per_instance_hour=0.05")
     settings += ("--set", "offers.cloud.retainer_usd_per_instance_year=0.5")
     settings += ("--set", "offers.cloud.existing_instances=60")
-    shown = run_plan(*command, *settings, "-q").stdout
+    shown = run_here(*command, *settings, "-q").stdout
     assert " 0.00 " not in shown
     assert "0.00" in shown

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands.conftest import Runs
+from support import run_here
 
 from planner.commands import main
 from planner.roadmap import proof
@@ -25,18 +24,12 @@ horizon: {start: 2026-01, periods: 2, growth: {demand: {per_year: 0.1}}, order_m
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a model, its roadmap, and what was printed of it at 80 columns."""
+    """A folder with a model and its roadmap."""
     folder = tmp_path_factory.mktemp("roadmap")
     (folder / "model.yaml").write_text(MODEL)
-    arguments = [str(folder / "model.yaml"), "-o", str(folder / "out"), "--delays", "1"]
-    with (
-        pytest.MonkeyPatch.context() as patched,
-        (folder / "printed.txt").open("w") as printed,
-        redirect_stdout(printed),
-        pytest.raises(SystemExit, match="0"),
-    ):
-        patched.setenv("COLUMNS", "80")
-        main(["roadmap", *arguments])
+    done = run_here("roadmap", "model.yaml", "-o", "out", "--delays", "1", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (folder / "printed.txt").write_text(done.stdout)
     return folder
 
 
@@ -50,11 +43,13 @@ def test_it_prints_the_calendar_and_writes_files(folder: Path) -> None:
     assert (folder / "out" / "p2" / "plan.json").exists()
 
 
-def test_json_is_the_file(folder: Path, plan: Runs) -> None:
-    follow = ("--from", folder / "out", "--now", "2", "--delays", "0")
-    done = plan("roadmap", folder / "model.yaml", "--json", "-q", *follow)
-    assert done.code == 0, done.err
-    made, written = done.json, json.loads((folder / "out/roadmap.json").read_text())
+def test_json_is_the_file(folder: Path) -> None:
+    done = run_here(
+        "roadmap", "model.yaml", "--json", "-q", "--delays", "0", "--from", "out", "--now", "2",
+        cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    made, written = json.loads(done.stdout), json.loads((folder / "out/roadmap.json").read_text())
     assert made["decided_periods"] == 1
     assert made["npv_usd"] == pytest.approx(written["npv_usd"], rel=2e-4)
     assert set(made) == set(written)

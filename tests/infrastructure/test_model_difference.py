@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import run_plan
+from support import run_here
 
 from planner.infrastructure.loading import load_model
 from planner.infrastructure.model_difference import _differing, model_changes
@@ -80,7 +80,7 @@ def test_changed_hours_of_a_shape_are_single_differences() -> None:
 
 def test_the_terminal_prints_rules_in_full(tmp_path: Path) -> None:
     (tmp_path / "stricter.yaml").write_text(STRICTER, encoding="utf-8")
-    ran = run_plan("compare", "tiny", "stricter.yaml", "-q", cwd=tmp_path, columns=120)
+    ran = run_here("compare", "tiny", "stricter.yaml", "-q", cwd=tmp_path, columns=120)
     assert "all, from_minute 15, least_served 0.7" in ran.stdout
     assert "each, from_minute 120, least_served 1" in ran.stdout
 

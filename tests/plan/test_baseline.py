@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support import EXACT, model_of, run_plan
+from support import EXACT, model_of, run_here
 
 from planner.analysis.reassessment import existing
 from planner.infrastructure.fleet import Fleet
@@ -91,7 +91,7 @@ def test_a_plan_that_buys_nothing_costs_what_today_costs(tmp_path: Path) -> None
 
 def test_the_table_shows_the_difference_and_what_lacks_room(tmp_path: Path) -> None:
     (tmp_path / "short.yaml").write_text(SHORT, encoding="utf-8")
-    ran = run_plan("optimize", "short.yaml", "-q", cwd=tmp_path, columns=120)
+    ran = run_here("optimize", "short.yaml", "-q", cwd=tmp_path, columns=120)
     (energy,) = (line for line in ran.stdout.splitlines() if line.startswith("energy"))
     assert energy.split()[1:] == ["0.053", "0.079", "+0.026"]
     assert "no room for 33 % of a week's demand" in " ".join(ran.stdout.split())
