@@ -17,7 +17,6 @@ from planner.optimization.decomposition.blocks import Block
 from planner.optimization.decomposition.changes import stricter, unchanged
 from planner.optimization.decomposition.evaluation import MISSED, Cut, Evaluation
 from planner.optimization.decomposition.loop import (
-    GAP_SHARE,
     LATE_SHARE,
     RELAXED_SHARE,
     ROUNDED,
@@ -327,21 +326,22 @@ class RoadmapLoop(Loop):
 
         Relax and fix: a period is solved again, with the cuts of its failures, until it has
         recourse for all of them. Its orders are those in part, rounded down or up, if they can be.
+        A finer gap than the widest is left to what comes after: this is the first roadmap there is.
 
         Parameters
         ----------
         whole
             Whole variables that are not settled.
         """
-        gap, solution = min(GAP_SHARE * self.settings.gap, WIDEST_GAP), None
+        solution = None
         with limited({x: (x.low, x.high) for x in whole}), _in_part(whole):
             for period, variables in sorted(self._by_arrival(whole).items()):
                 for variable in variables:
                     variable.integer = True
                 blocks = [b for b in self.blocks if self._period_of(b) == period]
                 with limited(self._rounded(variables)):
-                    solution = self._settled(blocks, gap)
-                solution = solution or self._settled(blocks, gap)
+                    solution = self._settled(blocks)
+                solution = solution or self._settled(blocks)
                 if solution is None:
                     return False
                 for variable in variables:
@@ -378,10 +378,10 @@ class RoadmapLoop(Loop):
             found.setdefault(period, []).append(variable)
         return found
 
-    def _settled(self, blocks: Sequence[Block], gap: float) -> Solution | None:
+    def _settled(self, blocks: Sequence[Block]) -> Solution | None:
         """The master as it is, until some blocks have recourse; None without a solution."""
         while True:
-            solution = solve(self.master.programme(), self.deadline.settings(gap))
+            solution = solve(self.master.programme(), self.deadline.settings(WIDEST_GAP))
             if solution.status == "infeasible":
                 return None
             found = self.parts.evaluator.evaluate_all(
