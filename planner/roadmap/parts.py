@@ -85,6 +85,16 @@ class RoadmapParts(Decomposition):
     def _first_stage(self) -> Programme:
         return self.roadmap.base
 
+    @property
+    def whole_variables(self) -> list[Variable]:
+        """Whole variables that are not fixed."""
+        return [x for x in self.base.problem.variables if x.integer and x.low < x.high]
+
+    @property
+    def is_large(self) -> bool:
+        """Whether whole orders are found period by period first."""
+        return len(self.whole_variables) > MANY_WHOLE
+
     def names(self) -> tuple[str, ...]:
         """Failures that can bind, as ``node/scenario``."""
         return tuple(
@@ -261,12 +271,13 @@ class RoadmapLoop(Loop):
         first: Mapping[str, float] | None,
         explain: bool,
         needed: bool = False,
+        rough: bool = False,
     ) -> None:
         if needed and settings.time_limit_seconds:  # what is left finishes and simulates a roadmap
             seconds = (1 - LATE_SHARE) * settings.time_limit_seconds
             settings = replace(settings, time_limit_seconds=seconds)
         super().__init__(parts, settings)
-        self.first, self.explain, self.needed = first, explain, needed
+        self.first, self.explain, self.needed, self.rough = first, explain, needed, rough
         self.risen_to = -math.inf
 
     def _chosen(self, worst: list[Block]) -> list[Block]:
@@ -297,9 +308,10 @@ class RoadmapLoop(Loop):
         Where whole numbers are many, that takes longer than both.
         """
         if self.first and math.isfinite(self.parts.bound):
-            whole = [x for x in self._whole_variables() if x.name in self.first]
-            few = len(whole) <= MANY_WHOLE
-            if few and self._nearby({x: self.first[x.name] for x in whole}):
+            whole = {
+                x: self.first[x.name] for x in self.parts.whole_variables if x.name in self.first
+            }
+            if not self.parts.is_large and self._nearby(whole):
                 return self._ended("optimal")
         return super()._relaxed()
 
@@ -307,18 +319,16 @@ class RoadmapLoop(Loop):
         """Where its bound hardly rises, and orders found period by period meet what is left."""
         rise = self.lower - before
         little = rise <= RELAXED_SHARE * self.settings.gap * abs(self.lower)
-        return little and len(self._whole_variables()) > MANY_WHOLE
-
-    def _whole_variables(self) -> list[Variable]:
-        """Whole variables that are not fixed."""
-        return [x for x in self.parts.base.problem.variables if x.integer and x.low < x.high]
+        return little and self.parts.is_large
 
     def _whole(self) -> Solution:
         """Solve for whole orders: where they are many, from a roadmap found period by period."""
         self.parts.note_worth()
-        whole = self._whole_variables()
-        if len(whole) > MANY_WHOLE and self._by_period(whole) and self._proven():
-            return self._ended("optimal")
+        if self.parts.is_large and self._by_period(self.parts.whole_variables):
+            if self._proven():
+                return self._ended("optimal")
+            if self.rough:
+                return self._ended("feasible")
         return super()._whole()
 
     def _by_period(self, whole: Sequence[Variable]) -> bool:
@@ -461,6 +471,7 @@ def solve_roadmap(
     start: Mapping[str, float] | None = None,
     explain: bool = True,
     needed: bool = True,
+    rough: bool = False,
 ) -> Solution:
     """Solve the programme of a roadmap: in parts, or in one piece where that is asked for.
 
@@ -472,6 +483,8 @@ def solve_roadmap(
         Whether to find the failures that leave no roadmap, where there is none.
     needed
         Whether there is no other roadmap: then orders are rounded up where time ends.
+    rough
+        Whether orders that are found period by period do, at whatever gap.
 
     Raises
     ------
@@ -479,7 +492,7 @@ def solve_roadmap(
         If the solver fails, or time ends before there is a roadmap.
     """
     if settings.name == "highs" and settings.method != "extensive":
-        return RoadmapLoop(parts, settings, start, explain, needed).run()
+        return RoadmapLoop(parts, settings, start, explain, needed, rough).run()
     deadline = Deadline(settings)
     parts.lay_out(deadline)
     blocks = {piece.block: None for failure in parts.failures for piece in failure.pieces}

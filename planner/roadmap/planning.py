@@ -21,7 +21,7 @@ from planner.optimization.formulation.loosening import loosened
 from planner.optimization.formulation.purchases import simulated_cuts
 from planner.optimization.formulation.simulated import SimulatedCut
 from planner.optimization.solution.deadline import Deadline, OutOfTime
-from planner.optimization.solution.settings import SolverSettings
+from planner.optimization.solution.settings import SolverSettings, relative_gap
 from planner.optimization.solution.solving import Solution, fleet_of
 from planner.other_hours import at_other_hours
 from planner.other_hours import joined as with_hours
@@ -126,6 +126,8 @@ class _Planning:
         What every roadmap that survives costs at least; None where something else is asked since.
     simulated
         What came of the nodes last.
+    at_all_hours
+        What came last of those that were simulated at other hours too.
     best
         Solution with the fewest failures so far, the cheapest of several, what came of it, and what
         every roadmap that survives costs at least.
@@ -133,6 +135,8 @@ class _Planning:
         The best at what it costs, once that is worked out.
     gap
         Gap of the next solve: finer where a round did no better than one before.
+    is_learning
+        Whether orders found period by period do, as something else may be asked next.
     is_rough
         Whether the bound is that of orders in part.
     rounds, turns
@@ -149,8 +153,10 @@ class _Planning:
     steady: set[str] = field(default_factory=set)
     bound_usd: float | None = None
     simulated: dict[str, NodeOutcome] = field(default_factory=dict)
+    at_all_hours: dict[str, NodeOutcome] = field(default_factory=dict)
     best: tuple[Solution, dict[str, NodeOutcome], float] | None = None
     priced: tuple[Solution, dict[str, NodeOutcome]] | None = None
+    is_learning: bool = True
     is_rough: bool = False
     rounds: int = 0
     turns: int = 0
@@ -220,7 +226,9 @@ class _Planning:
                 self.is_rough = True
                 self.simulate(before)
             settings, needed = self.deadline.settings(self.gap), self.best is None
-            solution = solve_roadmap(self.parts, settings, first, needed=needed)
+            solution = solve_roadmap(
+                self.parts, settings, first, needed=needed, rough=self.is_learning
+            )
             if solution.status != "infeasible" or not self._conceded(solution.conflict):
                 break
         if self.best is None:
@@ -290,6 +298,8 @@ class _Planning:
             if self.best is not None and self.deadline.over:
                 raise OutOfTime
             simulated[name] = self._simulated(name, solution)
+        if not _failures(simulated):
+            simulated = {name: self._at_other_hours(name, one) for name, one in simulated.items()}
         self.simulated = simulated
         rank = _failures(simulated), solution.objective
         if self.best is None or rank < (_failures(self.best[1]), self.best[0].objective):
@@ -301,7 +311,10 @@ class _Planning:
                 for scenario in found.missed
             )
         elif rank[0]:
-            self.gap = min(self.gap, max(FINEST_GAP, FINER * self.gap))
+            if not self.parts.is_large:
+                self.gap = min(self.gap, max(FINEST_GAP, FINER * self.gap))
+        elif relative_gap(self.best[0].objective, solution.bound) <= self.settings.gap:
+            self.best = replace(self.best[0], status=solution.status), *self.best[1:]
 
     def _simulated(self, name: str, solution: Solution) -> NodeOutcome:
         each, before = self.roadmap.nodes[name], self.simulated.get(name)
@@ -313,19 +326,24 @@ class _Planning:
         model, selection = each.data.model, self.selected[name]
         verdicts = judge(model, fleet, each.data.scenarios, stories=False)
         made = Round(1, each.programme, replace(solution, fleet=fleet), tuple, verdicts)
-        found = NodeOutcome(made, selection, late, self.short.get(name, ()))
-        if found.missed or self.deadline.over:
+        return NodeOutcome(made, selection, late, self.short.get(name, ()))
+
+    def _at_other_hours(self, name: str, found: NodeOutcome) -> NodeOutcome:
+        """A node that survives what is planned for, simulated at the hours that are not."""
+        if self.deadline.over or self.at_all_hours.get(name) is found:
             return found
         left_out, beyond = at_other_hours(
-            selection,
-            model,
-            fleet,
+            found.selection,
+            self.roadmap.nodes[name].data.model,
+            found.fleet,
             lambda text: self.progress(f"{name}: {text}"),
             lambda: self.deadline.over,
         )
-        given_up = {failure_and_hour(scenario)[0] for scenario in late}
+        given_up = {failure_and_hour(scenario)[0] for scenario in found.not_planned}
         asked = tuple(one for one in beyond if failure_and_hour(one.name)[0] not in given_up)
-        return replace(found, made=replace(made, left_out=left_out, beyond=asked))
+        made = replace(found.made, left_out=left_out, beyond=asked)
+        self.at_all_hours[name] = found = replace(found, made=made)
+        return found
 
     def learn(self) -> bool:
         """Ask for what was short in the simulation of each node, or, where nothing was, for less.
@@ -342,7 +360,15 @@ class _Planning:
                 changed = True
         for name, cuts in self.judges.cuts(self.simulated, self.steady).items():
             changed |= self._cut(name, cuts)
-        return changed if _failures(self.simulated) else self._less()
+        failed, self.is_learning = _failures(self.simulated), self.is_learning or changed
+        return changed if failed else self._less() or self._to_be_proven()
+
+    def _to_be_proven(self) -> bool:
+        """Whether orders that were found period by period are still to be proven to the gap."""
+        if not self.is_learning or self.best is None or self.best[0].status != "feasible":
+            return False
+        self.is_learning = self.deadline.over
+        return not self.is_learning
 
     def _less(self) -> bool:
         """Weaken cuts that fleets forbid which survive and cost less; whether there are any."""
@@ -350,7 +376,7 @@ class _Planning:
             return False
         solution, simulated, bound = self.best
         self.price()
-        if self.is_rough and self._is_far(bound):
+        if self.is_rough and not self.parts.is_large and self._is_far(bound):
             self.progress("bounding what roadmaps that survive cost")
             self.bound_usd = bound = max(bound, self._bound(whole=True))
             self.best, self.is_rough = (solution, simulated, bound), False
@@ -414,7 +440,7 @@ class _Planning:
         found, _, bound = self.best
         stopped = self.settings.stopped
         return replace(
-            self.none(replace(solution, bound=min(bound, solution.objective))),
+            self.none(replace(solution, status=found.status, bound=min(bound, solution.objective))),
             programme_usd=found.objective,
             outcomes=outcomes,
             timed_out=cut_short and not stopped,

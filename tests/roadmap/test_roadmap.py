@@ -32,7 +32,7 @@ from planner.optimization.solution import solving
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.decisions import limited
 from planner.optimization.solution.settings import SolverSettings
-from planner.optimization.solution.solving import solve
+from planner.optimization.solution.solving import Solution, solve
 from planner.plan.files import parse_plan
 from planner.roadmap.assembly import node_model
 from planner.roadmap.bridge import last_bridging_period
@@ -45,7 +45,7 @@ from planner.roadmap.infeasible import why_none
 from planner.roadmap.making import make, orders_of
 from planner.roadmap.parts import RoadmapLoop, RoadmapParts, relaxed_cost, solve_roadmap
 from planner.roadmap.planning import _Planning, plan_roadmap, planned
-from planner.roadmap.pricing import Selections
+from planner.roadmap.pricing import NodeOutcome, Selections
 from planner.roadmap.programme import OrderKey, RoadmapProgramme
 from planner.roadmap.records import CashFlowRecord, Roadmap
 from planner.roadmap.result import RoadmapResult
@@ -363,7 +363,8 @@ def test_a_round_that_does_no_better_makes_the_next_gap_finer() -> None:
     failing = SimpleNamespace(missed=("loss",))
     state: Any = SimpleNamespace(
         roadmap=SimpleNamespace(nodes={"p1": None}), deadline=SimpleNamespace(over=False),
-        parts=SimpleNamespace(failing=frozenset()), best=None, bound_usd=0.0, gap=0.01,
+        parts=SimpleNamespace(failing=frozenset(), is_large=False), best=None, bound_usd=0.0,
+        gap=0.01,
         _simulated=lambda *_: failing,
     )  # fmt: skip
     gaps = []
@@ -636,6 +637,45 @@ def test_period_by_period_it_costs_the_same(
     assert [line for line in said if "in whole numbers" in line] == [
         f"period {period} in whole numbers" for period in (1, 2, 3)
     ]
+
+
+def test_orders_found_period_by_period_are_proven_once_nothing_is_learned(
+    growing: LoadedModel, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def solved(*of: Any, rough: bool = False, **how: Any) -> Solution:
+        asked.append(rough)
+        found = solve_roadmap(*of, rough=rough, **how)
+        return replace(found, status="feasible") if rough else found
+
+    monkeypatch.setattr("planner.roadmap.parts.MANY_WHOLE", 0)
+    monkeypatch.setattr("planner.roadmap.planning.solve_roadmap", solved)
+    result = plan_roadmap(growing.model, EXACT)
+    assert asked[0]
+    assert asked.count(False) == 1
+    assert result.survives
+    assert result.solution.status == "optimal"
+    assert result.solution.objective == pytest.approx(made[0].solution.objective, rel=1e-3)
+
+
+def test_other_hours_wait_until_everything_planned_for_is_survived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, str]] = []
+
+    def elsewhere(self: _Planning, name: str, found: NodeOutcome) -> NodeOutcome:
+        asked.append((self.rounds, name))
+        return at_other_hours(self, name, found)
+
+    at_other_hours = _Planning._at_other_hours
+    monkeypatch.setattr(_Planning, "_at_other_hours", elsewhere)
+    path = tmp_path / "shed.yaml"
+    path.write_text(f"{SHED_LATE}\nhorizon: {{start: 2026-01, period: year, periods: 2}}\n")
+    result = plan_roadmap(load_model(path).model, EXACT)
+    assert result.survives
+    assert min(asked)[0] > 1  # in the first round two fail
+    assert {name for _, name in asked} == {*result.outcomes}
 
 
 def test_what_does_not_fit_is_refused_before_it_is_laid_out(
