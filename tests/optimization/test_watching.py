@@ -28,6 +28,7 @@ from planner.optimization.solution.audit import audit
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solvers import Cbc, Highs
 from planner.optimization.solution.solving import completed, run_solver, solve
+from planner.optimization.solution.strengthening import Relaxed
 from planner.optimization.solution.watching import THREAD, Watch, left_behind
 from planner.scenarios.generators import all_scenarios
 
@@ -121,7 +122,7 @@ class TestHighs:
         after_first_plan(monkeypatch, deaf)
         # Without the rows that would prove it at once.
         monkeypatch.setattr(candidates, "FEW_PAIRS", 0)
-        monkeypatch.setattr(solving, "strengthen", lambda *_: 0)
+        monkeypatch.setattr(solving, "strengthen", lambda *_: Relaxed())
         programme = facilities()
 
         solution = solve(programme, replace(EXACT, time_limit_seconds=2.0))

@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,25 @@ STATUS = {"stopped": LpSolveStatus.Interrupted, "time limit": LpSolveStatus.Time
 PRINTED_DIGITS = 5e-6
 #: What CBC prints when it was stopped.
 ENDED_EARLY = re.compile("on time|ctrl-c")
+
+
+@dataclass(frozen=True)
+class SolverOutcome:
+    """Result of a solver run.
+
+    Parameters
+    ----------
+    stats
+        Statistics of the solver, in the units that it was given.
+    bound
+        Bound that it proved, in the unit of the problem; None if it reports none.
+    hidden
+        Cost that its tolerances can hide.
+    """
+
+    stats: LpSolveStats
+    bound: float | None
+    hidden: float = 0.0
 
 
 class Highs(pulp.HiGHS):

@@ -21,10 +21,11 @@ from planner.optimization.formulation.risk import settle
 from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.decisions import purchases_for
 from planner.optimization.solution.kept import KEPT_SOLVE, KeptSolve, asked_of_solver
+from planner.optimization.solution.narrowing import run_narrowed
 from planner.optimization.solution.scaling import Floats, Found, Scaled, Tolerances
 from planner.optimization.solution.settings import SolverSettings, relative_gap
 from planner.optimization.solution.silence import silent
-from planner.optimization.solution.solvers import PRINTED_DIGITS, Cbc, Highs
+from planner.optimization.solution.solvers import PRINTED_DIGITS, Cbc, Highs, SolverOutcome
 from planner.optimization.solution.strengthening import strengthen
 
 #: Short names beside those that PuLP knows.
@@ -197,9 +198,12 @@ def solve(programme: Programme, settings: SolverSettings, start: Start | None = 
     """
     started, deadline = time.perf_counter(), Deadline(settings)
     first = completed(programme, start, settings) if start else None
-    added = strengthen(programme, deadline)
-    left = deadline.settings(late=True) if added or first is not None else settings
-    outcome = run_solver(programme.problem, left, first)
+    relaxed = strengthen(programme, deadline)
+    left = deadline.settings(late=True) if relaxed.added or first is not None else settings
+    if relaxed.unopened and first is None and settings.name == "highs":
+        outcome = run_narrowed(run_solver, programme.problem, relaxed, deadline)
+    else:
+        outcome = run_solver(programme.problem, left, first)
     stats = outcome.stats
     seconds = time.perf_counter() - started
     status = _status(stats)
@@ -291,25 +295,6 @@ def completed(
     if not stats.has_solution or stats.status == LpSolveStatus.Infeasible:
         return None
     return _values(programme.problem)
-
-
-@dataclass(frozen=True)
-class SolverOutcome:
-    """Result of a solver run.
-
-    Parameters
-    ----------
-    stats
-        Statistics of the solver, in the units that it was given.
-    bound
-        Bound that it proved, in the unit of the problem; None if it reports none.
-    hidden
-        Cost that its tolerances can hide.
-    """
-
-    stats: LpSolveStats
-    bound: float | None
-    hidden: float = 0.0
 
 
 @silent()
