@@ -1,9 +1,9 @@
 """Processor time of facility location with 100 candidate regions and 1,000 zones, as a model file.
 
 Run ``python tests/benchmarks/candidate_regions.py [a b c] [--gap G] [--direct]``. The instances are
-drawn like capa, capb and capc of the OR-Library, not those published (their files are too long): places in
-a square, and the fixed costs and one capacity of each. ``--direct`` solves them by a formulation
-of their own too, which takes many minutes.
+drawn like capa, capb and capc of the OR-Library and are not those published, whose files are too
+long to transcribe: places in a square, and the fixed costs and one capacity of each. ``--direct``
+solves them by a formulation of their own too, which takes many minutes.
 """
 
 from __future__ import annotations

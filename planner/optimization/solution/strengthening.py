@@ -216,7 +216,8 @@ class _Relaxation:
     def _duals(self) -> Floats:
         """Duals of the rows, by pair."""
         duals = np.append(np.array(self._highs.getSolution().row_dual), 0.0)
-        return duals[self._row]  # that of no row stands last
+        chosen: Floats = duals[self._row]  # that of no row stands last
+        return chosen
 
     def _least(self, values: Floats) -> Floats:
         """Least of the values of flows, by pair."""
