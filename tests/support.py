@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from importlib.util import module_from_spec, spec_from_file_location
@@ -140,7 +141,7 @@ def remember(key: bytes, value: object) -> None:
     name = hashlib.sha256(key).hexdigest()
     KNOWN[name] = value
     path = Path(os.environ[MEMORY]) / name
-    half = path.with_suffix(f".{os.getpid()}")
+    half = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
     half.write_bytes(pickle.dumps(value))
     half.replace(path)
 
