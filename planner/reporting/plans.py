@@ -242,10 +242,15 @@ def _show_proof(console: Console, plan: Plan) -> None:
 
 
 def survivor_note(plan: Plan) -> str:
-    """How far a plan may be from the cheapest that survives; empty where that is not known."""
+    """How far a plan that survives may be from the cheapest that does; empty for others."""
     bound, cost = plan.verification.survivor_bound_usd_per_year, plan.objective_usd_per_year
-    if bound is None or not plan.verification.survives:
+    if plan.method == "rule-of-thumb" or not plan.verification.survives:
         return ""
+    if bound is None:
+        return (
+            "What plans that survive cost at least was not worked out: how far this one is above "
+            "the cheapest of them is not known."
+        )
     more = cost - bound
     if more <= SHOWN_DISTANCE * abs(cost):
         above = f"is the cheapest to {percent(2 * SHOWN_DISTANCE, 2)}"

@@ -69,6 +69,16 @@ def test_how_far_above_the_cheapest_counts_from_the_bound(tiny_plan: Path, share
     assert note.partition("this one ")[2].startswith(told.format(money(cost)))
 
 
+def test_a_bound_that_was_not_worked_out_is_said_to_be_missing(tiny_plan: Path):
+    plan = parse_plan(tiny_plan)
+    proof = plan.verification.model_copy(update={"survivor_bound_usd_per_year": None})
+    unknown = plan.model_copy(update={"verification": proof})
+    assert survivor_note(unknown).endswith("above the cheapest of them is not known.")
+    failing = proof.model_copy(update={"survives": False})
+    assert not survivor_note(unknown.model_copy(update={"verification": failing}))
+    assert not survivor_note(unknown.model_copy(update={"method": "rule-of-thumb"}))
+
+
 def test_a_plan_that_fails_may_cost_less_than_any_that_survives(tiny_plan: Path):
     plan = parse_plan(tiny_plan)
     bound = 2 * plan.objective_usd_per_year
