@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from planner.workers import Threads as Threads
     from planner.workers import shared_by as shared_by
 
-__version__ = "0.9.0"
+__version__ = "0.10.0"
 
 #: Modules of the API and the names that each has.
 _MODULES = {
