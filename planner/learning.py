@@ -24,7 +24,7 @@ from planner.simulation.verdict import BreachKey, Verdict, short_by
 from planner.survivors import COUNTED
 
 #: Breaches of one round that cuts are worked out for, the largest first.
-MOST_BREACHES = 12
+MOST_BREACHES = 20
 #: How many of a purchase beyond the limits of the model are tried.
 BEYOND = 100
 #: Least share of what is short by which a purchase has to lessen it to count.

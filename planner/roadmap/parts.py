@@ -278,7 +278,7 @@ class RoadmapLoop(Loop):
             settings = replace(settings, time_limit_seconds=seconds)
         super().__init__(parts, settings)
         self.first, self.explain, self.needed, self.rough = first, explain, needed, rough
-        self.risen_to = -math.inf
+        self.risen_to, self.knows_blocks = -math.inf, bool(parts.learned.impossible)
 
     def _chosen(self, worst: list[Block]) -> list[Block]:
         """None as long as cuts raise the bound, then the worst of each node.
@@ -316,10 +316,12 @@ class RoadmapLoop(Loop):
         return super()._relaxed()
 
     def _is_enough(self, before: float) -> bool:
-        """Where its bound hardly rises, and orders found period by period meet what is left."""
-        rise = self.lower - before
-        little = rise <= RELAXED_SHARE * self.settings.gap * abs(self.lower)
-        return little and self.parts.is_large
+        """Where orders are found period by period, which meets what is left.
+
+        As soon as the bound hardly rises, or blocks are known that orders did not meet before.
+        """
+        little = self.lower - before <= RELAXED_SHARE * self.settings.gap * abs(self.lower)
+        return self.parts.is_large and (little or self.knows_blocks)
 
     def _whole(self) -> Solution:
         """Solve for whole orders: where they are many, from a roadmap found period by period."""
