@@ -479,7 +479,7 @@ class TestWhatASolverReturns:
         problem = Problem()
         count = problem.add_variable("count", 1, 3, integer=True)
         problem.objective = 5 * count
-        monkeypatch.setattr(solvers, "logged_bound", lambda _: 0.0)
+        monkeypatch.setattr(solving, "logged_bound", lambda _: 0.0)
 
         assert run_solver(problem, SolverSettings("cbc")).bound == 0.0
 

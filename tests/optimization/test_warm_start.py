@@ -15,14 +15,13 @@ from support import EXACT
 from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.infrastructure.loading import LoadedModel
-from planner.optimization.formulation.algebra import Problem, sum_of
+from planner.optimization.formulation.algebra import Problem
 from planner.optimization.formulation.build import build
 from planner.optimization.formulation.problem import ProblemData
 from planner.optimization.formulation.programme import Programme
 from planner.optimization.solution import solving
 from planner.optimization.solution.audit import audit
 from planner.optimization.solution.decisions import purchases_for
-from planner.optimization.solution.scaling import Scaled
 from planner.optimization.solution.settings import SolverSettings
 from planner.optimization.solution.solvers import Cbc, Highs
 from planner.optimization.solution.solving import completed, run_solver, solve
@@ -137,51 +136,51 @@ class TestStart:
             assert warm.best.solution.fleet == cold.best.solution.fleet
 
 
-def knapsack() -> tuple[Scaled, dict[str, float]]:
+def knapsack() -> tuple[pulp.LpProblem, dict[str, float]]:
     """A programme whose optimum is -13 and a solution that has it."""
-    problem = Problem()
+    problem = pulp.LpProblem("knapsack", pulp.LpMinimize)
     sizes, worth = (5, 4, 3, 2, 1), (8, 6, 5, 3, 1)
-    taken = [problem.add_variable(f"take.{i}", 0, 1, integer=True) for i in range(5)]
-    problem.objective = sum_of(-w * one for w, one in zip(worth, taken, strict=True))
-    problem.add(sum_of(s * one for s, one in zip(sizes, taken, strict=True)) <= 8, "room")
-    scaled = Scaled(problem)
-    known = zip(taken, (1.0, 0.0, 1.0, 0.0, 0.0), strict=True)
-    return scaled, scaled.start({one.name: value for one, value in known})
+    taken = [problem.add_variable(f"take.{i}", 0, 1, "Integer") for i in range(5)]
+    problem.setObjective(pulp.lpSum(-w * one for w, one in zip(worth, taken, strict=True)))
+    room = pulp.lpSum(s * one for s, one in zip(sizes, taken, strict=True))
+    problem.addConstraint(room <= 8, "room")
+    return problem, {"take.0": 1.0, "take.1": 0.0, "take.2": 1.0, "take.3": 0.0, "take.4": 0.0}
 
 
 class TestSolvers:
     def test_cbc_reads_the_start(self, tmp_path: Path) -> None:
-        scaled, start = knapsack()
+        problem, start = knapsack()
         log = tmp_path / "cbc.log"
-        stats = scaled.problem.solve(Cbc(None, start, msg=False, logPath=str(log)))
+        stats = problem.solve(Cbc(None, start, msg=False, logPath=str(log)))
 
-        assert scaled.cost(stats.objective) == -13.0
+        assert stats.objective == -13.0
         assert "MIPStart values read for 5 variables" in log.read_text(encoding="utf-8")
         assert "-mips" in log.read_text(encoding="utf-8")
 
     def test_highs_reads_the_start(self, tmp_path: Path) -> None:
-        scaled, start = knapsack()
+        problem, start = knapsack()
         log = tmp_path / "highs.log"
-        stats = Highs(None, start, msg=False, logPath=str(log)).run(scaled.numbers)
+        stats = problem.solve(Highs(None, start, msg=False, logPath=str(log)))
 
-        assert scaled.cost(stats.best_bound) == -13.0
+        assert stats.objective == -13.0
         assert "MIP start solution is feasible" in log.read_text(encoding="utf-8")
 
     @pytest.mark.parametrize("solver", [Highs, Cbc])
     def test_an_error_of_a_solver_is_one_of_pulp(
         self, solver: type, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        scaled, _ = knapsack()
+        problem, _ = knapsack()
 
         def broken(*_: object) -> None:
             raise RuntimeError("no memory")
 
-        monkeypatch.setattr("highspy.Highs.run", broken)
+        if solver is Highs:
+            monkeypatch.setattr("highspy.Highs.run", broken)
+            made = Highs(threading.Event(), None, msg=False)
+        else:
+            made = Cbc(None, None, msg=False, options=["-no-such-option"], path="/bin/false")
         with pytest.raises(pulp.PulpSolverError):
-            if solver is Highs:
-                Highs(threading.Event(), None, msg=False).run(scaled.numbers)
-            else:
-                scaled.problem.solve(Cbc(msg=False, path="/bin/false"))
+            problem.solve(made)
 
     @pytest.mark.parametrize(
         ("low", "high", "expected"), [(1.0, 3.0, 5 - 6.0), (0.0, 1.0, -2.0), (1.0, math.inf, None)]

@@ -20,7 +20,7 @@ c'[j]                     ``money`` (log2 of m)                  ``c[j]·s[j]/m`
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -73,25 +73,6 @@ class Tolerances:
     feasible: float = 1e-6
     whole: float = 1e-5
     optimal: float = 1e-6
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a solver found: values and reduced costs by column, duals by row."""
-
-    values: Sequence[float]
-    reduced_costs: Sequence[float]
-    duals: Sequence[float]
-
-    @classmethod
-    def of(cls, solved: LpProblem) -> Found:
-        """What a solver wrote into a problem of PuLP's; zero where it wrote nothing."""
-        columns, rows = solved.variables(), solved.constraints()
-        return cls(
-            [column.varValue or 0.0 for column in columns],
-            [column.dj or 0.0 for column in columns],
-            [row.pi or 0.0 for row in rows],
-        )
 
 
 @dataclass(frozen=True)
@@ -318,16 +299,24 @@ class Scaled:
         changes = float(np.where(np.isfinite(reach), reach, 1.0)[free].sum())
         return float(price[free].sum()) + self.cost(left.optimal * changes)
 
-    def bring_back(self, found: Found) -> None:
-        """Write what a solver found with these numbers into the original."""
+    def bring_back(self, solved: LpProblem) -> None:
+        """Write values, reduced costs and duals that a solver found into the original.
+
+        Parameters
+        ----------
+        solved
+            `problem`, where the solver wrote its values.
+        """
         # PuLP leaves a column of its own behind the others where nothing has a price.
-        given = zip(found.values, found.reduced_costs, self._columns, strict=False)
-        for variable, (value, cost, size) in zip(self._original.variables, given, strict=True):
-            variable.value = math.ldexp(value, size)
-            variable.reduced_cost = math.ldexp(cost, self._money - size)
-        rows = zip(self._original.constraints, found.duals, self._rows, strict=True)
-        for row, dual, size in rows:
-            row.dual = math.ldexp(dual, self._money - size)
+        given = solved.variables()[: len(self._columns)]
+        for variable, found, size in zip(
+            self._original.variables, given, self._columns, strict=True
+        ):
+            variable.value = math.ldexp(found.varValue or 0.0, size)
+            variable.reduced_cost = math.ldexp(found.dj or 0.0, self._money - size)
+        rows = zip(self._original.constraints, solved.constraints(), self._rows, strict=True)
+        for row, found_row, size in rows:
+            row.dual = math.ldexp(found_row.pi or 0.0, self._money - size)
 
 
 def _finite(bound: float) -> float | None:

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from pulp import LpSolveStats
 from pulp.constants import LpSolveStatus
 
-from planner.optimization.solution.scaling import Coefficients, Found
+from planner.optimization.solution.scaling import Coefficients
 from planner.optimization.solution.watching import (
     GRACE_SECONDS,
     LOOK_SECONDS,
@@ -79,21 +79,13 @@ class SolverOutcome:
 class Highs(pulp.HiGHS):
     """HiGHS, which may be told to stop and is left behind where it does not (`watching`).
 
-    It is given numbers, and what it finds are numbers: PuLP's problem would cost as much time again
-    as solving a small one. PuLP sets its options and reads how it ended.
-
     Attributes
     ----------
     numbers
-        Problem to solve; columns that no row and no price has are zero, and not given to it.
-    found
-        What came of it.
+        Numbers to solve with in place of those of the problem, which has the same rows and columns.
     watch
         The last run; None before it.
     """
-
-    numbers: Coefficients
-    found: Found
 
     def __init__(
         self,
@@ -103,63 +95,72 @@ class Highs(pulp.HiGHS):
     ) -> None:
         super().__init__(**options)
         self.stop, self.start = stop, dict(start or {})
+        self.numbers: Coefficients | None = None
         self.watch: Watch | None = None
-
-    def run(self, numbers: Coefficients) -> LpSolveStats:
-        """Solve a problem; what was found is `found` then."""
-        self.numbers, used = numbers, numbers.cost != 0
-        used[numbers.column] = True
-        self._used = np.flatnonzero(used).astype(np.int32)
-        stats: LpSolveStats = self.actualSolve(pulp.LpProblem())
-        return replace(stats, is_mip=bool(numbers.whole.any()))
 
     def buildSolverModel(self, lp: pulp.LpProblem) -> None:  # noqa: N802
         """Hand over the problem and the values known of a first solution."""
-        highs: Any = lp.solverModel
-        load(highs, self.numbers, self.mip, self._used)
-        places = [place for place, value in enumerate(self._first()) if value is not None]
-        if places:
-            values = [value for value in self._first() if value is not None]
-            highs.setSolution(len(places), places, values)
-
-    def _first(self) -> list[float | None]:
-        """Values that the start has of the columns that HiGHS is given."""
-        return [self.start.get(f"x{column}") for column in self._used.tolist()]
+        if self.numbers is None:
+            super().buildSolverModel(lp)
+        else:
+            used = np.array([variable.id for variable in lp.exported_variables()], dtype=np.int32)
+            load(lp.solverModel, self.numbers, self.mip, used)
+        if not self.start:
+            return
+        columns = [
+            (column, self.start[name])
+            for column, variable in enumerate(lp.exported_variables())
+            if (name := self._name(variable)) in self.start
+        ]
+        if columns:
+            indices, values = zip(*columns, strict=True)
+            highs: Any = lp.solverModel
+            highs.setSolution(len(indices), list(indices), list(values))
 
     def findSolutionValues(self, lp: pulp.LpProblem) -> tuple[LpSolveStatus, bool]:  # noqa: N802
-        """Keep what was found, of a run that was left behind the best solution known."""
+        """Write what was found into the problem; columns that HiGHS was not given are zero."""
+        given = {variable.id for variable in lp.exported_variables()}
+        for variable in lp.variables():
+            if variable.id not in given:
+                variable.varValue = variable.dj = 0.0
         if self.watch is not None and self.watch.left_for is not None:
-            best = self._first() if self.watch.values is None else self.watch.values.tolist()
-            known = None not in best
-            nothing = [0.0] * len(best)
-            self._keep(best if known else nothing, nothing, [0.0] * len(self.numbers.side))
-            return STATUS[self.watch.left_for], known
-        highs: Any = lp.solverModel
-        solution = highs.getSolution()
-        self._keep(solution.col_value, solution.col_dual, list(solution.row_dual))
+            return self._reported(lp, self.watch, self.watch.left_for)
         found: tuple[LpSolveStatus, bool] = super().findSolutionValues(lp)  # type: ignore[no-untyped-call]
         return found
 
-    def _keep(self, values: Sequence[Any], costs: Sequence[float], duals: list[float]) -> None:
-        columns = np.zeros((2, len(self.numbers.cost)))
-        columns[0, self._used], columns[1, self._used] = values, costs
-        self.found = Found(columns[0].tolist(), columns[1].tolist(), duals)
+    def _reported(
+        self, lp: pulp.LpProblem, watch: Watch, cause: Cause
+    ) -> tuple[LpSolveStatus, bool]:
+        """The best solution known of a run that was left behind."""
+        columns = lp.exported_variables()
+        if watch.values is not None:
+            values: Sequence[float] | None = watch.values.tolist()
+        else:
+            values = self._known(columns)
+        if values is not None:
+            for variable, value in zip(columns, values, strict=True):
+                variable.varValue, variable.dj = value, 0.0
+        return STATUS[cause], values is not None
+
+    def _known(self, columns: Sequence[pulp.LpVariable]) -> list[float] | None:
+        """Values of all columns where the start has them all."""
+        found = [self.start.get(self._name(variable)) for variable in columns]
+        whole = [value for value in found if value is not None]
+        return whole if len(whole) == len(found) else None
+
+    def _name(self, variable: pulp.LpVariable) -> str:
+        return f"x{variable.id}" if self.numbers else variable.name
 
     def findBestBound(self, lp: pulp.LpProblem) -> float | None:  # noqa: N802
         """Bound that HiGHS has proved on a programme with integers; None without one."""
-        if not (self.mip and self.numbers.whole.any()):
-            return None
         if self.watch is not None and self.watch.left_for is not None:
-            bound = self.watch.bound
-        else:
-            highs: Any = lp.solverModel
-            bound = highs.getInfo().mip_dual_bound
-        return bound if math.isfinite(bound) else None
+            return self.watch.bound if math.isfinite(self.watch.bound) else None
+        return super().findBestBound(lp)
 
     def callSolver(self, lp: pulp.LpProblem) -> None:  # noqa: N802
         """Run HiGHS to its end, or until it is left behind."""
         highs: Any = lp.solverModel
-        if highs.getNumRow() != len(self.numbers.side):
+        if highs.getNumRow() != len(lp.constraints()):
             # All rows are refused together where one has a number that is too large.
             raise pulp.PulpSolverError("HiGHS does not take the rows of the programme")
         self.watch = Watch(highs, self.stop, self.timeLimit)
@@ -232,12 +233,6 @@ class Cbc(pulp.COIN_CMD):
         super().__init__(**options)  # type: ignore[no-untyped-call]
         self.stop, self.start = stop, dict(start or {})
 
-    def buildStats(self, *arguments: Any, **options: Any) -> LpSolveStats:  # noqa: N802
-        """Statistics, with the bound that CBC has logged: PuLP takes the objective for it."""
-        stats = super().buildStats(*arguments, **options)
-        bound = logged_bound(Path(self.optionsDict["logPath"]))
-        return stats if bound is None else replace(stats, best_bound=bound)
-
     def solve_CBC(  # noqa: N802
         self,
         lp: pulp.LpProblem,
@@ -265,7 +260,8 @@ class Cbc(pulp.COIN_CMD):
             for option in [*self.options, *self.getOptions()]:  # type: ignore[no-untyped-call]
                 command += f"-{option}".split()
             command += ["-solve", "-printingOptions", "all", "-solution", str(solution)]
-            given_up = self._run(command, Path(self.optionsDict["logPath"]))
+            log = Path(self.optionsDict.get("logPath") or folder / "log.txt")
+            given_up = self._run(command, log)
             if given_up is not None:
                 return self._only_start(lp, given_up)
             if not solution.exists():
@@ -369,7 +365,7 @@ def _first_solution(values: Mapping[str, float]) -> str:
 
 
 def logged_bound(log: Path) -> float | None:
-    """Bound in a CBC log, rounded down as printed.
+    """Bound in a CBC log, where PuLP reports the objective instead; rounded down as printed.
 
     A time limit that ends the search before its first node leaves the objective of a half-solved
     relaxation in the place of the bound, above the optimum or far below. Then only the first

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import pulp
@@ -22,10 +24,16 @@ from planner.optimization.solution.deadline import Deadline
 from planner.optimization.solution.decisions import purchases_for
 from planner.optimization.solution.kept import KEPT_SOLVE, KeptSolve, asked_of_solver
 from planner.optimization.solution.narrowing import run_narrowed
-from planner.optimization.solution.scaling import Floats, Found, Scaled, Tolerances
+from planner.optimization.solution.scaling import Floats, Scaled, Tolerances
 from planner.optimization.solution.settings import SolverSettings, relative_gap
 from planner.optimization.solution.silence import silent
-from planner.optimization.solution.solvers import PRINTED_DIGITS, Cbc, Highs, SolverOutcome
+from planner.optimization.solution.solvers import (
+    PRINTED_DIGITS,
+    Cbc,
+    Highs,
+    SolverOutcome,
+    logged_bound,
+)
 from planner.optimization.solution.strengthening import strengthen
 
 #: Short names beside those that PuLP knows.
@@ -136,6 +144,7 @@ def parts_of(programme: Programme, solution: Solution) -> Iterator[Part]:
 @silent()
 def make_solver(
     settings: SolverSettings,
+    log: Path | None = None,
     start: Mapping[str, float] | None = None,
     linear: bool = False,
     left: Tolerances = STRICT,
@@ -161,6 +170,7 @@ def make_solver(
         options["timeLimit"] = settings.time_limit_seconds
     if settings.threads is not None:
         options["threads"] = settings.threads
+    options |= {"logPath": str(log)} if log and known == "COIN_CMD" else {}
     if known == "HiGHS":
         options |= {
             "random_seed": 1,
@@ -341,19 +351,24 @@ def _run_solver(
 ) -> SolverOutcome:
     try:
         scaled = Scaled(problem)
+        solved = scaled.problem
         # HiGHS calls programmes infeasible that rounding keeps from being met to its limit.
         refusal: LpSolveStats | None = None
         for left in (STRICT, Tolerances()):
-            solver = make_solver(settings, scaled.start(start or {}), linear, left)
-            if isinstance(solver, Highs):
-                stats, found = solver.run(scaled.numbers), solver.found
-            else:
-                stats, found = scaled.problem.solve(solver), Found.of(scaled.problem)
+            with tempfile.TemporaryDirectory() as folder:
+                log = Path(folder) / "solver.log"
+                solver = make_solver(settings, log, scaled.start(start or {}), linear, left)
+                if isinstance(solver, Highs):
+                    solver.numbers = scaled.numbers
+                    stats = solver.actualSolve(solved)
+                else:
+                    stats = solved.solve(solver)
+                logged = logged_bound(log)
             refused = stats.status == LpSolveStatus.Infeasible and not settings.stopped
             if not (refused and isinstance(solver, Highs)):
                 break
             refusal = refusal or stats
-        scaled.bring_back(found)
+        scaled.bring_back(solved)
         if refusal and stats.has_solution and not (linear or _rules_hold(problem)):
             stats = refusal
     except (pulp.PulpError, pulp.PulpSolverError, OSError, ArithmeticError) as error:
@@ -362,7 +377,7 @@ def _run_solver(
         raise SolverError(
             f"the answer of solver {settings.name} cannot be read: {error}"
         ) from error
-    bound = stats.best_bound
+    bound = stats.best_bound if logged is None else logged
     left = left if solver.name in OURS else Tolerances()
     return SolverOutcome(stats, None if bound is None else scaled.cost(bound), scaled.hidden(left))
 
