@@ -14,10 +14,10 @@ from planner.infrastructure.horizon import month_number, month_text
 from planner.optimization.solution.deadline import Deadline, OutOfTime
 from planner.optimization.solution.decisions import limited
 from planner.plan.assembly import to_cents
-from planner.roadmap.parts import relaxed_cost, solve_roadmap
 from planner.roadmap.programme import OrderKey
 from planner.roadmap.records import OrderRecord, Roadmap
 from planner.roadmap.result import RoadmapResult
+from planner.roadmap.solving import relaxed_cost, solve_roadmap
 from planner.roadmap.tree import line_of
 
 #: Orders that can be placed up to which delays are solved with whole ones.

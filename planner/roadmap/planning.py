@@ -28,10 +28,11 @@ from planner.other_hours import joined as with_hours
 from planner.roadmap.bridge import bridging, normal_shortfalls, waivers
 from planner.roadmap.build import build_roadmap, check_fits
 from planner.roadmap.judges import Judges
-from planner.roadmap.parts import RoadmapParts, node_of, relaxed_cost, solve_roadmap
+from planner.roadmap.parts import RoadmapParts, node_of
 from planner.roadmap.pricing import NodeOutcome, Selections, priced
 from planner.roadmap.programme import OrderKey, RoadmapProgramme, fix_orders
 from planner.roadmap.result import RoadmapResult
+from planner.roadmap.solving import relaxed_cost, solve_roadmap
 from planner.rounds import Round
 from planner.scenarios.hours import failure_and_hour
 from planner.selection import Wanted
@@ -311,10 +312,10 @@ class _Planning:
                 for scenario in found.missed
             )
         elif rank[0]:
-            if not self.parts.is_large:
+            if not self.parts.by_period:
                 self.gap = min(self.gap, max(FINEST_GAP, FINER * self.gap))
-        elif relative_gap(self.best[0].objective, solution.bound) <= self.settings.gap:
-            self.best = replace(self.best[0], status=solution.status), *self.best[1:]
+        elif self.settings.proves(relative_gap(self.best[0].objective, solution.bound)):
+            self.best = replace(self.best[0], status="optimal"), *self.best[1:]
 
     def _simulated(self, name: str, solution: Solution) -> NodeOutcome:
         each, before = self.roadmap.nodes[name], self.simulated.get(name)
@@ -376,7 +377,7 @@ class _Planning:
             return False
         solution, simulated, bound = self.best
         self.price()
-        if self.is_rough and not self.parts.is_large and self._is_far(bound):
+        if self.is_rough and not self.parts.by_period and self._is_far(bound):
             self.progress("bounding what roadmaps that survive cost")
             self.bound_usd = bound = max(bound, self._bound(whole=True))
             self.best, self.is_rough = (solution, simulated, bound), False

@@ -15,10 +15,11 @@ from planner.optimization.solution.decisions import limited
 from planner.optimization.solution.settings import SolverSettings
 from planner.roadmap.build import build_roadmap
 from planner.roadmap.delays import cost_of, is_large
-from planner.roadmap.parts import RoadmapParts, node_of, relaxed_cost, solve_roadmap
+from planner.roadmap.parts import RoadmapParts, node_of
 from planner.roadmap.programme import OrderKey, fix_orders
 from planner.roadmap.records import ValueOfPaths
 from planner.roadmap.result import RoadmapResult
+from planner.roadmap.solving import relaxed_cost, solve_roadmap
 from planner.roadmap.tree import branch_of, demand_factor, node_name
 
 #: A model without paths, and which node of the tree each of its periods is like.

@@ -43,12 +43,13 @@ from planner.roadmap.delays import cost_of, delay_of
 from planner.roadmap.files import parse_roadmap, read_roadmap, write_roadmap
 from planner.roadmap.infeasible import why_none
 from planner.roadmap.making import make, orders_of
-from planner.roadmap.parts import RoadmapLoop, RoadmapParts, relaxed_cost, solve_roadmap
+from planner.roadmap.parts import RoadmapParts
 from planner.roadmap.planning import _Planning, plan_roadmap, planned
 from planner.roadmap.pricing import NodeOutcome, Selections
 from planner.roadmap.programme import OrderKey, RoadmapProgramme
 from planner.roadmap.records import CashFlowRecord, Roadmap
 from planner.roadmap.result import RoadmapResult
+from planner.roadmap.solving import RoadmapLoop, relaxed_cost, solve_roadmap
 from planner.roadmap.tree import changes_at, demand_factor, line_of, tree
 from planner.scenarios.generators import all_scenarios
 from planner.selection import Wanted
@@ -363,7 +364,7 @@ def test_a_round_that_does_no_better_makes_the_next_gap_finer() -> None:
     failing = SimpleNamespace(missed=("loss",))
     state: Any = SimpleNamespace(
         roadmap=SimpleNamespace(nodes={"p1": None}), deadline=SimpleNamespace(over=False),
-        parts=SimpleNamespace(failing=frozenset(), is_large=False), best=None, bound_usd=0.0,
+        parts=SimpleNamespace(failing=frozenset(), by_period=False), best=None, bound_usd=0.0,
         gap=0.01,
         _simulated=lambda *_: failing,
     )  # fmt: skip

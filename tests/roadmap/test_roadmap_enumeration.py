@@ -14,7 +14,8 @@ from planner.infrastructure.entities import Model
 from planner.infrastructure.fleet import Fleet
 from planner.laws.money import annuity
 from planner.roadmap.build import build_roadmap
-from planner.roadmap.parts import RoadmapParts, solve_roadmap
+from planner.roadmap.parts import RoadmapParts
+from planner.roadmap.solving import solve_roadmap
 from planner.scenarios.generators import all_scenarios
 
 SEEDS = 8
